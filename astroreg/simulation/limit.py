@@ -1,0 +1,148 @@
+"""The smallest error that any unbiased estimate of a shift can have."""
+
+from __future__ import annotations
+
+import numpy as np
+from astropy import units as u
+from numpy.typing import ArrayLike
+from scipy import fft, interpolate
+
+__all__ = ["shift_limit", "unknown_sky_factor"]
+
+
+def shift_limit(
+    sky: np.ndarray,
+    *,
+    sigma_image: ArrayLike,
+    sigma_reference: ArrayLike = 0.0,
+    scale: float = 1.0,
+    gradient: tuple[np.ndarray, np.ndarray] | None = None,
+    power: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+    fit_scale: bool = True,
+    fit_background: bool = True,
+    known_sky: bool = False,
+) -> u.Quantity:
+    """Return the Cramer-Rao limit of the shift between two images with white noise.
+
+    Parameters
+    ----------
+    sky : numpy.ndarray
+        The noiseless sky in the reference's unit, at the pixels of the image.
+    sigma_image, sigma_reference : float or numpy.ndarray, optional
+        Standard deviation of the noise of each image, in its own unit, at the pixels of the
+        image. 0 (the default for the reference) is no noise.
+    scale : float, optional
+        Image units per reference unit.
+    gradient : tuple of numpy.ndarray, optional
+        Derivatives of `sky` along x and y, per pixel. By default those of a quintic spline.
+    power : numpy.ndarray, optional
+        Power spectrum of `sky` on the grid of `scipy.fft.fft2`, up to a factor. By default
+        estimated from the gradient.
+    mask : numpy.ndarray, optional
+        True where either image is bad or does not see the sky.
+    fit_scale, fit_background : bool, optional
+        Whether scale and background are fitted too; what they take is lost to the shift.
+    known_sky : bool, optional
+        If True, the limit for somebody who knows the sky: lower, and out of reach where both
+        images are noisy.
+
+    Returns
+    -------
+    astropy.units.Quantity
+        The 1-sigma limits (x, y), in pixel; infinite where the images do not determine a shift.
+
+    Raises
+    ------
+    ValueError
+        If no pixel is left, or a pixel that is used has no noise in either image.
+
+    Notes
+    -----
+    With the weight ``w = 1 / (V_image + scale**2 V_reference)`` and the columns
+    ``g = (scale dS/dx, scale dS/dy, S, 1)``, the Fisher matrix is ``F = sum w g g^T``, and the
+    limit is the (x, y) part of its inverse. The sky itself must be learnt from two noisy images:
+    a Fourier mode of power P then counts only ``P / (P + Na Nb / (Na + Nb))`` of what it would,
+    with the noise powers Na and Nb [1]_.
+
+    References
+    ----------
+    .. [1] Hannan, E. J. & Thomson, P. J. 1973, "Estimating group delay", Biometrika 60, 241.
+    """
+    variance_image, variance_reference = np.square(sigma_image), scale**2 * np.square(sigma_reference)
+    good = np.ones(sky.shape, bool) if mask is None else ~np.asarray(mask, bool)
+    variance = np.broadcast_to(variance_image + variance_reference, sky.shape)
+    if not good.any():
+        raise ValueError("`mask` leaves no pixel that both images see; unmask some")
+    if not (variance[good] > 0).all():
+        raise ValueError("`sigma_image` and `sigma_reference` are both 0 at some pixels: their limit is 0")
+    gx, gy = _spline_gradient(sky) if gradient is None else gradient
+    columns = [scale * gx, scale * gy] + [sky] * fit_scale + [np.ones(sky.shape)] * fit_background
+    known = _marginal_sigma(np.array([c[good] for c in columns]), 1 / variance[good])
+    if known_sky:
+        return known * u.pixel
+    noise = [np.broadcast_to(v, sky.shape)[good].mean() for v in (variance_reference, variance_image)]
+    power = _isotropic_power(gx, gy) if power is None else power
+    factor = unknown_sky_factor(power, scale**2 * (gx**2 + gy**2)[good].mean(), *noise)
+    return known * np.sqrt(factor) * u.pixel
+
+
+def _marginal_sigma(columns, weight):
+    """Return the first two diagonal terms of the inverse Fisher matrix, as standard deviations."""
+    # Unit columns keep a scene of any unit well conditioned.
+    norms = np.sqrt((weight * columns**2).sum(axis=1))
+    if not (norms > 0).all():
+        return np.full(2, np.inf)
+    unit = columns / norms[:, None]
+    covariance = np.linalg.inv((weight * unit) @ unit.T)
+    return np.sqrt(np.diag(covariance)[:2]) / norms[:2]
+
+
+def unknown_sky_factor(power, mean_square_gradient, noise_reference, noise_image):
+    """Return by how much the variance of a shift grows because the sky must be learnt too (>= 1).
+
+    Parameters
+    ----------
+    power : numpy.ndarray
+        Power spectrum on the grid of `scipy.fft.fft2`, up to a factor.
+    mean_square_gradient : float
+        Mean of ``|grad sky|**2`` in image units: it fixes that factor.
+    noise_reference, noise_image : float
+        Mean variances in image units.
+
+    Returns
+    -------
+    float
+        The factor of the variance.
+    """
+    if noise_reference <= 0 or noise_image <= 0:
+        return 1.0  # one image is the sky itself
+    ky, kx = fft.fftfreq(power.shape[0])[:, None], fft.fftfreq(power.shape[1])
+    gradient = (2 * np.pi) ** 2 * (kx**2 + ky**2) * power
+    norm = mean_square_gradient / gradient.mean()
+    effective = noise_reference * noise_image / (noise_reference + noise_image)
+    gain = norm * power / (norm * power + effective)
+    return float(gradient.sum() / (gradient * gain).sum())
+
+
+def _spline_gradient(sky):
+    """Return the derivatives of `sky` along x and y from a quintic spline through its pixels."""
+    y, x = (np.arange(n, dtype=float) for n in sky.shape)
+    spline = interpolate.RectBivariateSpline(y, x, sky, kx=5, ky=5, s=0)
+    return spline(y, x, dy=1), spline(y, x, dx=1)
+
+
+def _isotropic_power(gx, gy):
+    """Estimate the power spectrum of a sky from its gradient, averaged in rings of frequency.
+
+    The gradient is much less red than the sky, so that a Hann window suffices against leakage;
+    the rings take out the scatter of single modes, which would bias the factor above.
+    """
+    taper = np.hanning(gx.shape[0] + 2)[1:-1, None] * np.hanning(gx.shape[1] + 2)[1:-1]
+    square = sum(np.abs(fft.fft2(taper * (g - g.mean()))) ** 2 for g in (gx, gy))
+    ky, kx = fft.fftfreq(gx.shape[0])[:, None], fft.fftfreq(gx.shape[1])
+    k = np.hypot(ky, kx)
+    ring = np.rint(k * max(gx.shape)).astype(int)
+    mean = np.bincount(ring.ravel(), square.ravel()) / np.maximum(np.bincount(ring.ravel()), 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(k > 0, mean[ring] / k**2, 0.0)

@@ -1,0 +1,138 @@
+"""Power-law skies on a pixel grid that can be shifted and differentiated exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+from astropy.stats import gaussian_fwhm_to_sigma
+from numpy.typing import ArrayLike
+from scipy import fft
+
+from astroreg.simulation._checks import check_positive, check_shape
+
+__all__ = ["PowerLawField", "extended_sky", "power_law"]
+
+
+def power_law(k, index, fwhm):
+    """Return the power spectrum at spatial frequency `k` (cycles per pixel), up to a factor.
+
+    A power law ``k**-index`` seen through a Gaussian beam; no power at ``k = 0``.
+    """
+    k = np.asarray(k, dtype=float)
+    positive = np.where(k > 0, k, np.inf)
+    sigma = fwhm * gaussian_fwhm_to_sigma
+    return positive**-index * np.exp(-((2 * np.pi * sigma * k) ** 2))
+
+
+class PowerLawField:
+    """A band-limited random field of which a window is looked at.
+
+    The field lives as a spectrum, so that a sub-pixel shift and a derivative are exact: they
+    multiply the spectrum and never interpolate.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape (ny, nx) of the window.
+    index : float
+        Power-law index of the power spectrum.
+    fwhm : float
+        Full width at half maximum of the Gaussian beam, in pixels.
+    periodic : bool
+        Whether the window is the whole (periodic) field; otherwise it is the middle of a field
+        three times as wide, so that nothing wraps around.
+    rng : numpy.random.Generator
+        Source of the random phases.
+    """
+
+    def __init__(self, shape, *, index, fwhm, periodic, rng):
+        self.shape = tuple(shape)
+        self.field_shape = self.shape if periodic else tuple(fft.next_fast_len(3 * n, real=True) for n in shape)
+        self._ky = fft.fftfreq(self.field_shape[0])[:, None]
+        self._kx = fft.rfftfreq(self.field_shape[1])[None, :]
+        white = fft.rfft2(rng.standard_normal(self.field_shape))
+        self._spectrum = white * np.sqrt(power_law(np.hypot(self._kx, self._ky), index, fwhm))
+        # The Nyquist terms of an even grid have no well-defined sub-pixel shift.
+        self._spectrum[(np.abs(self._ky) >= 0.5) | (self._kx >= 0.5)] = 0
+        window = self.window()
+        self._mean, self._rms = window.mean(), window.std()
+
+    def window(self, shift=(0.0, 0.0), *, derivative=None):
+        """Return the window on the field moved by `shift` (x, y), or its derivative along an axis.
+
+        The values are those of a field whose unmoved window has mean 0 and rms 1.
+
+        Parameters
+        ----------
+        shift : tuple of float, optional
+            (x, y) in pixels; the content moves by +shift.
+        derivative : {None, "x", "y"}, optional
+            Axis along which to differentiate, per pixel.
+
+        Returns
+        -------
+        numpy.ndarray
+            Array of shape `shape`.
+        """
+        dx, dy = shift
+        factor = np.exp(-2j * np.pi * (self._kx * dx + self._ky * dy))
+        if derivative is not None:
+            factor = factor * 2j * np.pi * (self._kx if derivative == "x" else self._ky)
+        whole = fft.irfft2(self._spectrum * factor, s=self.field_shape)
+        (ny, nx), (oy, ox) = self.shape, [(big - n) // 2 for big, n in zip(self.field_shape, self.shape, strict=True)]
+        cut = whole[oy : oy + ny, ox : ox + nx]
+        if not hasattr(self, "_rms"):
+            return cut
+        return (cut - (self._mean if derivative is None else 0.0)) / self._rms
+
+
+def extended_sky(
+    shape: tuple[int, int],
+    *,
+    index: float = 3.0,
+    fwhm: float = 2.5,
+    rms: float = 1.0,
+    periodic: bool = False,
+    rng: int | ArrayLike | np.random.Generator | None = None,
+) -> np.ndarray:
+    """Make an extended sky: a Gaussian random field with a power-law spectrum, seen through a beam.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape (ny, nx) of the image.
+    index : float, optional
+        Index of the power spectrum, ``P(k) ~ k**-index``. Interstellar emission has about 3;
+        2 has much and 4 little small-scale structure.
+    fwhm : float, optional
+        Full width at half maximum of the Gaussian beam, in pixels. Below about 2 the sky is
+        undersampled and no sub-pixel shift of it is exact.
+    rms : float, optional
+        Standard deviation of the returned image, whose mean is 0.
+    periodic : bool, optional
+        If True the image wraps around; by default it is a window on a field three times as wide,
+        as every real image is.
+    rng : int, array-like, numpy.random.Generator or None, optional
+        Seed or generator of the random numbers.
+
+    Returns
+    -------
+    numpy.ndarray
+        The sky, of shape `shape`.
+
+    Raises
+    ------
+    ValueError
+        If `shape` is not two positive numbers, or `rms` or `fwhm` is negative.
+
+    Examples
+    --------
+    >>> from astroreg.simulation import extended_sky
+    >>> sky = extended_sky((64, 80), rms=2.0, rng=1)
+    >>> sky.shape, round(float(sky.std()), 6)
+    ((64, 80), 2.0)
+    """
+    shape = check_shape(shape)
+    check_positive(rms, "rms")
+    check_positive(fwhm, "fwhm", zero=True)
+    field = PowerLawField(shape, index=index, fwhm=fwhm, periodic=periodic, rng=np.random.default_rng(rng))
+    return rms * field.window()
