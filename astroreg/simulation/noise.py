@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from astroreg.simulation._checks import check_fraction, check_positive, check_shape
 
-__all__ = ["BAD_VALUE", "Detector", "correlated_noise", "make_detector", "vignetted"]
+__all__ = ["BAD_VALUE", "Detector", "correlated_noise", "detector_pattern", "vignetted"]
 
 # What a bad pixel holds, in units of the sky's rms: wild, so that an estimator which uses it shows.
 BAD_VALUE = 1e3
@@ -87,6 +87,16 @@ class Detector:
     pattern: np.ndarray
     correlation: float
 
+    @classmethod
+    def make(cls, sigma, *, pattern=0.0, bad_fraction, mask, correlation, rng):
+        """Return a detector with `bad_fraction` of bad pixels at random, and those of `mask`."""
+        check_fraction(bad_fraction, "bad_fraction")
+        check_positive(correlation, "correlation", zero=True)
+        bad = rng.random(sigma.shape) < bad_fraction
+        if mask is not None:
+            bad = bad | np.broadcast_to(np.asarray(mask, dtype=bool), sigma.shape)
+        return cls(sigma, bad, np.broadcast_to(pattern, sigma.shape), float(correlation))
+
     def expose(self, sky, rng):
         """Return a frame: `sky` with this detector's pattern, noise and bad pixels."""
         noise = correlated_noise(sky.shape, correlation=self.correlation, rng=rng)
@@ -94,21 +104,10 @@ class Detector:
         return np.where(self.mask, BAD_VALUE, frame)
 
 
-def _pattern(shape, fixed_pattern, hot_pixels, hot_level, rng):
-    """Return the pattern of the pixels: white of rms `fixed_pattern`, and exponential hot ones."""
+def detector_pattern(shape, *, fixed_pattern, hot_pixels, hot_level, rng):
+    """Return what a detector adds to every frame: a white pattern and exponential hot pixels."""
+    check_fraction(hot_pixels, "hot_pixels")
+    check_positive(fixed_pattern, "fixed_pattern", zero=True)
     pattern = fixed_pattern * rng.standard_normal(shape)
     hot = rng.random(shape) < hot_pixels
     return np.where(hot, pattern + hot_level * (1 + rng.standard_exponential(shape)), pattern)
-
-
-def make_detector(sigma, *, bad_fraction, mask, correlation, fixed_pattern, hot_pixels, hot_level, rng, pattern_rng):
-    """Return a `Detector`; frames whose `pattern_rng` are seeded alike share their pattern."""
-    check_fraction(bad_fraction, "bad_fraction")
-    check_fraction(hot_pixels, "hot_pixels")
-    check_positive(fixed_pattern, "fixed_pattern", zero=True)
-    check_positive(correlation, "correlation", zero=True)
-    bad = rng.random(sigma.shape) < bad_fraction
-    if mask is not None:
-        bad = bad | np.broadcast_to(np.asarray(mask, dtype=bool), sigma.shape)
-    pattern = _pattern(sigma.shape, fixed_pattern, hot_pixels, hot_level, pattern_rng)
-    return Detector(sigma, bad, pattern, float(correlation))

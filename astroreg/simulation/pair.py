@@ -9,15 +9,15 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData, StdDevUncertainty
-from astropy.stats import gaussian_fwhm_to_sigma
 from astropy.wcs import WCS
 from numpy.typing import ArrayLike
-from scipy import fft, ndimage
+from scipy import ndimage
 
 from astroreg.simulation._checks import check_positive, check_shape, pixel_pair
 from astroreg.simulation.limit import shift_limit
-from astroreg.simulation.noise import Detector, make_detector, vignetted
-from astroreg.simulation.sky import PowerLawField, power_law
+from astroreg.simulation.noise import Detector, detector_pattern, vignetted
+from astroreg.simulation.sky import PowerLawField, field_power
+from astroreg.simulation.sources import PointSources
 from astroreg.simulation.wcs import DEFAULT_CENTRE, mispointed, tan_wcs
 
 __all__ = ["SimulatedPair", "simulate_pair"]
@@ -74,12 +74,18 @@ class SimulatedPair:
         SimulatedPair
             A new pair; this one is left alone.
         """
-        children = np.random.default_rng(rng).spawn(2)
-        frames = zip((self.reference, self.image), (self.sky_reference, self.sky_image), self._detectors, children, strict=True)
-        reference, image = (_frame(detector.expose(sky, child), detector, old.wcs, old.unit) for old, sky, detector, child in frames)
+        rngs = np.random.default_rng(rng).spawn(2)
+        old = (self.reference, self.image)
+        skies = (self.sky_reference, self.sky_image)
+        reference, image = (
+            _frame(detector.expose(sky, child), detector, frame.wcs, frame.unit)
+            for frame, sky, detector, child in zip(old, skies, self._detectors, rngs, strict=True)
+        )
         return replace(self, reference=reference, image=image)
 
-    def draws(self, n: int, *, rng: int | ArrayLike | np.random.Generator | None = None) -> Iterator[SimulatedPair]:
+    def draws(
+        self, n: int, *, rng: int | ArrayLike | np.random.Generator | None = None
+    ) -> Iterator[SimulatedPair]:
         """Iterate over `n` independent redraws; the first ones do not depend on `n`.
 
         Parameters
@@ -204,37 +210,48 @@ def simulate_pair(
     shape, shift = check_shape(shape), pixel_pair(shift, "shift")
     _check(shape, shift, periodic, snr, snr_reference, scale, fwhm)
     sky_rng, source_rng, mask_rng, pattern_rng, noise_rng = np.random.default_rng(rng).spawn(5)
-    sky = PowerLawField(shape, index=index, fwhm=fwhm, periodic=periodic, rng=sky_rng)
-    sources = _draw_sources(shape, point_sources, point_source_peak, periodic, source_rng)
-    still, moved = (sky.window(s) + _render_sources(sources, s, shape, fwhm, periodic) for s in ((0.0, 0.0), shift))
-    growth = vignetted(shape, vignetting)
-    sigmas = growth / (snr if snr_reference is None else snr_reference), scale * growth / snr
-    pattern_seed = pattern_rng.integers(2**63)
-    detectors = tuple(
-        make_detector(
-            sigma, bad_fraction=bad_fraction, mask=bad, correlation=correlation, fixed_pattern=fixed_pattern,
-            hot_pixels=hot_pixels, hot_level=hot_level, rng=mask_rng, pattern_rng=np.random.default_rng(pattern_seed),
-        )
-        for sigma, bad in zip(sigmas, mask, strict=True)
-    )  # fmt: skip
-    gradient = tuple(
-        sky.window(shift, derivative=axis) + _render_sources(sources, shift, shape, fwhm, periodic, derivative=axis)
-        for axis in "xy"
+    extended = PowerLawField(shape, index=index, fwhm=fwhm, periodic=periodic, rng=sky_rng)
+    sources = PointSources.draw(
+        shape, number=point_sources, peak=point_source_peak, fwhm=fwhm, periodic=periodic, rng=source_rng
     )
-    ky, kx = fft.fftfreq(shape[0])[:, None], fft.fftfreq(shape[1])
-    power = power_law(np.hypot(kx, ky), index, fwhm)
-    limit = _limit(moved, gradient, power if len(sources) == 0 else None, detectors, shift, scale, periodic)
+    still = extended.window() + sources.render()
+    moved = extended.window(shift) + sources.render(shift)
+    gradient = tuple(
+        extended.window(shift, derivative=axis) + sources.render(shift, derivative=axis) for axis in "xy"
+    )
+    pattern = detector_pattern(
+        shape, fixed_pattern=fixed_pattern, hot_pixels=hot_pixels, hot_level=hot_level, rng=pattern_rng
+    )
+    noise_levels = 1 / (snr if snr_reference is None else snr_reference), scale / snr
+    detectors = tuple(
+        Detector.make(
+            sigma * vignetted(shape, vignetting),
+            pattern=pattern,
+            bad_fraction=bad_fraction,
+            mask=bad,
+            correlation=correlation,
+            rng=mask_rng,
+        )
+        for sigma, bad in zip(noise_levels, mask, strict=True)
+    )
+    # Point sources make the spectrum another one: it is then taken from the gradient itself.
+    power = None if sources.peak.size else field_power(shape, index, fwhm)
+    limit = _limit(moved, gradient, power, detectors, shift, scale, periodic)
     reference_wcs = tan_wcs(shape, centre=centre, pixel_scale=pixel_scale)
     true_wcs, claimed_wcs = _image_wcs(reference_wcs, shape, shift, centre, pixel_scale, pointing_error)
-    frames = (
-        _frame(still, detectors[0], reference_wcs, u.Unit(unit)),
-        _frame(moved, detectors[1], claimed_wcs, u.Unit(unit)),
-    )
     pair = SimulatedPair(
-        *frames, shift=u.Quantity(shift, u.pixel), scale=float(scale), background=float(background), sky_reference=still,
-        sky_image=scale * moved + background, true_wcs=true_wcs, limit=limit,
-        boundary="wrap" if periodic else "overlap", _detectors=detectors,
-    )  # fmt: skip
+        reference=_frame(still, detectors[0], reference_wcs, u.Unit(unit)),
+        image=_frame(moved, detectors[1], claimed_wcs, u.Unit(unit)),
+        shift=u.Quantity(shift, u.pixel),
+        scale=float(scale),
+        background=float(background),
+        sky_reference=still,
+        sky_image=scale * moved + background,
+        true_wcs=true_wcs,
+        limit=limit,
+        boundary="wrap" if periodic else "overlap",
+        _detectors=detectors,
+    )
     return pair.redraw(noise_rng)
 
 
@@ -245,39 +262,13 @@ def _check(shape, shift, periodic, snr, snr_reference, scale, fwhm):
     check_positive(fwhm, "fwhm", zero=True)
     # The field is three frames wide: further away it would come round again.
     if not periodic and any(abs(s) > 2 * n for s, n in zip(shift, shape[::-1], strict=True)):
-        raise ValueError(f"`shift` must be at most twice the frame's size, got {shift} for a frame of shape {shape}")
+        raise ValueError(f"`shift` must be at most twice the frame's size {shape[::-1]}, got {shift}")
 
 
 def _frame(data, detector, wcs, unit):
     """Return a CCDData that shares nothing with the detector."""
     uncertainty = StdDevUncertainty(detector.sigma.copy())
     return CCDData(data, uncertainty=uncertainty, mask=detector.mask.copy(), wcs=wcs, unit=unit)
-
-
-def _draw_sources(shape, number, peak, periodic, rng):
-    """Return rows (x, y, peak) of sources over the frame and, for a window, two frames around it."""
-    ny, nx = shape
-    low, high = (0.0, 1.0) if periodic else (-2.0, 3.0)
-    count = rng.poisson(number * (high - low) ** 2)
-    x, y = (rng.uniform(low * n, high * n, count) - 0.5 for n in (nx, ny))
-    return np.column_stack([x, y, peak * np.minimum(rng.random(count) ** (-1 / 1.5), 100.0)])
-
-
-def _render_sources(sources, shift, shape, fwhm, periodic, *, derivative=None):
-    """Return the sources moved by `shift` as Gaussians of width `fwhm`, or a derivative of that."""
-    ny, nx = shape
-    sigma = fwhm * gaussian_fwhm_to_sigma
-    out = np.zeros(shape)
-    for x0, y0, peak in sources:
-        profile = []
-        for n, at, axis in ((ny, y0 + shift[1], "y"), (nx, x0 + shift[0], "x")):
-            distance = np.arange(n) - at
-            if periodic:
-                distance = (distance + n / 2) % n - n / 2
-            value = np.exp(-0.5 * (distance / sigma) ** 2)
-            profile.append(-distance / sigma**2 * value if axis == derivative else value)
-        out += peak * np.outer(*profile)
-    return out
 
 
 def _limit(moved, gradient, power, detectors, shift, scale, periodic):
@@ -289,7 +280,13 @@ def _limit(moved, gradient, power, detectors, shift, scale, periodic):
     if mask.all() or not (image.sigma.any() or reference.sigma.any()):
         return np.full(2, np.nan) * u.pixel
     return shift_limit(
-        moved, gradient=gradient, power=power, mask=mask, scale=scale, sigma_image=image.sigma, sigma_reference=sigma_reference
+        moved,
+        gradient=gradient,
+        power=power,
+        mask=mask,
+        scale=scale,
+        sigma_image=image.sigma,
+        sigma_reference=sigma_reference,
     )
 
 

@@ -9,7 +9,7 @@ from scipy import fft
 
 from astroreg.simulation._checks import check_positive, check_shape
 
-__all__ = ["PowerLawField", "extended_sky", "power_law"]
+__all__ = ["PowerLawField", "extended_sky", "field_power", "power_law"]
 
 
 def power_law(k, index, fwhm):
@@ -21,6 +21,11 @@ def power_law(k, index, fwhm):
     positive = np.where(k > 0, k, np.inf)
     sigma = fwhm * gaussian_fwhm_to_sigma
     return positive**-index * np.exp(-((2 * np.pi * sigma * k) ** 2))
+
+
+def field_power(shape, index, fwhm):
+    """Return `power_law` on the frequencies of ``scipy.fft.fft2`` of an image of that shape."""
+    return power_law(np.hypot(fft.fftfreq(shape[0])[:, None], fft.fftfreq(shape[1])), index, fwhm)
 
 
 class PowerLawField:
@@ -46,13 +51,15 @@ class PowerLawField:
 
     def __init__(self, shape, *, index, fwhm, periodic, rng):
         self.shape = tuple(shape)
-        self.field_shape = self.shape if periodic else tuple(fft.next_fast_len(3 * n, real=True) for n in shape)
+        wide = tuple(fft.next_fast_len(3 * n, real=True) for n in shape)
+        self.field_shape = self.shape if periodic else wide
         self._ky = fft.fftfreq(self.field_shape[0])[:, None]
         self._kx = fft.rfftfreq(self.field_shape[1])[None, :]
         white = fft.rfft2(rng.standard_normal(self.field_shape))
         self._spectrum = white * np.sqrt(power_law(np.hypot(self._kx, self._ky), index, fwhm))
         # The Nyquist terms of an even grid have no well-defined sub-pixel shift.
         self._spectrum[(np.abs(self._ky) >= 0.5) | (self._kx >= 0.5)] = 0
+        self._mean, self._rms = 0.0, 1.0
         window = self.window()
         self._mean, self._rms = window.mean(), window.std()
 
@@ -78,10 +85,8 @@ class PowerLawField:
         if derivative is not None:
             factor = factor * 2j * np.pi * (self._kx if derivative == "x" else self._ky)
         whole = fft.irfft2(self._spectrum * factor, s=self.field_shape)
-        (ny, nx), (oy, ox) = self.shape, [(big - n) // 2 for big, n in zip(self.field_shape, self.shape, strict=True)]
-        cut = whole[oy : oy + ny, ox : ox + nx]
-        if not hasattr(self, "_rms"):
-            return cut
+        oy, ox = ((big - n) // 2 for big, n in zip(self.field_shape, self.shape, strict=True))
+        cut = whole[oy : oy + self.shape[0], ox : ox + self.shape[1]]
         return (cut - (self._mean if derivative is None else 0.0)) / self._rms
 
 

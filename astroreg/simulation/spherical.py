@@ -10,7 +10,8 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from numpy.typing import ArrayLike
 
 from astroreg.simulation._checks import check_positive, check_shape
-from astroreg.simulation.noise import make_detector
+from astroreg.simulation.noise import Detector
+from astroreg.simulation.sources import source_counts
 from astroreg.simulation.wcs import DEFAULT_CENTRE
 
 __all__ = ["SphericalSky"]
@@ -79,7 +80,8 @@ class SphericalSky:
         reach = self.radius.to_value(u.rad)
         check_positive(reach, "radius")
         check_positive(rms, "rms")
-        least = gaussian_fwhm_to_sigma * (reach / 60 if smallest is None else u.Quantity(smallest).to_value(u.rad))
+        smallest = self.radius / 60 if smallest is None else u.Quantity(smallest)
+        least = gaussian_fwhm_to_sigma * smallest.to_value(u.rad)
         check_positive(least, "smallest")
         if least >= reach / 4:
             raise ValueError(f"`smallest` must be well below `radius`, got {smallest!r} and {radius!r}")
@@ -94,8 +96,7 @@ class SphericalSky:
         offset = _in_disc(number, reach, rng)
         self._offset = np.concatenate([self._offset, offset])
         self._sigma = np.concatenate([self._sigma, np.zeros(number)])
-        fluxes = flux * np.minimum(rng.random(number) ** (-1 / 1.5), 100.0)
-        self._flux = np.concatenate([self._flux, fluxes])
+        self._flux = np.concatenate([self._flux, flux * source_counts(number, rng)])
 
     def _scatter(self, reach):
         """Return the rms of the emission over a square of half width `reach`."""
@@ -203,15 +204,18 @@ class SphericalSky:
         y, x = np.indices(shape)
         sky = scale * self.evaluate(wcs.pixel_to_world(x, y), fwhm=fwhm) + background
         mask_rng, noise_rng = np.random.default_rng(rng).spawn(2)
-        detector = make_detector(
-            np.full(shape, float(noise)), bad_fraction=bad_fraction, mask=mask, correlation=correlation,
-            fixed_pattern=0.0, hot_pixels=0.0, hot_level=0.0, rng=mask_rng, pattern_rng=mask_rng,
-        )  # fmt: skip
+        sigma = np.full(shape, float(noise))
+        detector = Detector.make(
+            sigma, bad_fraction=bad_fraction, mask=mask, correlation=correlation, rng=mask_rng
+        )
         uncertainty = StdDevUncertainty(detector.sigma) if noise > 0 else None
         return CCDData(
-            detector.expose(sky, noise_rng), uncertainty=uncertainty, mask=detector.mask, unit=u.Unit(unit),
+            detector.expose(sky, noise_rng),
+            uncertainty=uncertainty,
+            mask=detector.mask,
+            unit=u.Unit(unit),
             wcs=wcs if claimed_wcs is None else claimed_wcs,
-        )  # fmt: skip
+        )
 
 
 def _tangent_basis(centre):

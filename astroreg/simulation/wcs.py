@@ -13,7 +13,8 @@ __all__ = ["DEFAULT_CENTRE", "mispointed", "tan_wcs"]
 
 DEFAULT_CENTRE = SkyCoord(83.8 * u.deg, -5.4 * u.deg, frame="icrs")
 
-_AXES = {"icrs": ("RA---", "DEC--"), "fk5": ("RA---", "DEC--"), "fk4": ("RA---", "DEC--"), "galactic": ("GLON-", "GLAT-")}
+_EQUATORIAL = ("RA---", "DEC--")
+_AXES = {"icrs": _EQUATORIAL, "fk5": _EQUATORIAL, "fk4": _EQUATORIAL, "galactic": ("GLON-", "GLAT-")}
 
 
 def tan_wcs(
@@ -62,7 +63,7 @@ def tan_wcs(
     check_positive(scale, "pixel_scale")
     name = centre.frame.name
     if name not in _AXES:
-        raise ValueError(f"`centre` must be in one of the frames {sorted(_AXES)}, got {name!r}; transform it first")
+        raise ValueError(f"`centre` must be in one of {sorted(_AXES)}, got {name!r}; transform it first")
     angle = u.Quantity(rotation).to_value(u.rad)
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = [axis + projection for axis in _AXES[name]]
