@@ -1,0 +1,131 @@
+"""The WCS that belongs to the two pixel axes of an image, and what may be asked of any WCS."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.wcs import WCS
+from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
+
+__all__ = ["image_wcs", "is_celestial", "pixel_scale"]
+
+
+def image_wcs(
+    wcs: Any, header: fits.Header | None, shape: tuple[int, ...], kept: tuple[int, int], argument: str
+) -> Any:
+    """Return a WCS of two pixel axes, from the one given or else from the header.
+
+    Parameters
+    ----------
+    wcs : APE-14 WCS, HDUList or None
+        The WCS; or the file that the header is part of, for its distortion tables.
+    header : Header or None
+        Where to look for a WCS if none is given.
+    shape : tuple of int
+        Shape of the data as given, degenerate axes included.
+    kept : tuple of int
+        The two axes of the array that hold the image.
+    argument : str
+        Name of the image, for the messages.
+
+    Returns
+    -------
+    object or None
+        None where there is no WCS, or the header's cannot be read.
+
+    Raises
+    ------
+    ValueError
+        If the WCS has not as many pixel axes as the data.
+    """
+    if wcs is None or isinstance(wcs, fits.HDUList):
+        wcs = _wcs_of_header(header, wcs)
+    if wcs is None or _pixel_axes(wcs, argument) == 2:
+        return wcs
+    if len(shape) == 2 and isinstance(wcs, WCS) and wcs.has_celestial:
+        return wcs.celestial
+    if _pixel_axes(wcs, argument) != len(shape):
+        raise ValueError(
+            f"the WCS of `{argument}` has {_pixel_axes(wcs, argument)} pixel axes, its data {len(shape)}; "
+            "give the WCS of the 2-D image"
+        )
+    # numpy's axes count from the other end; the dropped ones have length 1, so their pixel is 0
+    if isinstance(wcs, WCS):
+        return wcs.sub(sorted(len(shape) - axis for axis in kept))
+    slices = [slice(None) if axis in kept else 0 for axis in range(len(shape))]
+    return HighLevelWCSWrapper(SlicedLowLevelWCS(getattr(wcs, "low_level_wcs", wcs), slices))
+
+
+def _pixel_axes(wcs: Any, argument: str) -> int:
+    count = getattr(getattr(wcs, "low_level_wcs", wcs), "pixel_n_dim", None)
+    if count is None:
+        raise TypeError(f"the WCS of `{argument}` is a {type(wcs).__name__}; give an astropy, gwcs or other APE-14 WCS")
+    return count
+
+
+def _wcs_of_header(header: fits.Header | None, hdus: fits.HDUList | None) -> WCS | None:
+    """Build the WCS of a header that has one; a header that astropy cannot read counts as without."""
+    if header is None or not (header.get("CTYPE1") and header.get("CTYPE2")):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return WCS(header, fobj=hdus)
+    except Exception:  # wcslib raises a dozen kinds for what hostile headers hold
+        return None
+
+
+def is_celestial(wcs: Any) -> bool:
+    """Whether a WCS gives positions on the sky for two pixel axes.
+
+    Parameters
+    ----------
+    wcs : APE-14 WCS or None
+        The WCS to look at.
+
+    Returns
+    -------
+    bool
+        False for None and for spectral or linear axes.
+    """
+    if wcs is None:
+        return False
+    if isinstance(wcs, WCS):
+        return wcs.has_celestial
+    classes = getattr(wcs, "low_level_wcs", wcs).world_axis_object_classes.values()
+    return any(isinstance(entry[0], type) and issubclass(entry[0], SkyCoord) for entry in classes)
+
+
+def pixel_scale(wcs: Any, shape: tuple[int, int]) -> u.Quantity:
+    """Return the size of a pixel at the centre of an image: the root of its area on the sky.
+
+    Parameters
+    ----------
+    wcs : APE-14 WCS
+        A celestial WCS.
+    shape : tuple of int
+        Rows and columns of the image.
+
+    Returns
+    -------
+    Quantity
+        In arcsec; NaN where the WCS gives no position there.
+    """
+    y, x = (shape[0] - 1) / 2, (shape[1] - 1) / 2
+    low = getattr(wcs, "low_level_wcs", wcs)
+    high = wcs if hasattr(wcs, "pixel_to_world") else HighLevelWCSWrapper(low)
+    step = 0.5
+    world = high.pixel_to_world(x + step * np.array([0, 1, -1, 0, 0]), y + step * np.array([0, 0, 0, 1, -1]))
+    sky = next(one for one in np.atleast_1d(np.array(world, dtype=object)).flat if isinstance(one, SkyCoord)) if (
+        isinstance(world, (list, tuple))
+    ) else world
+    lon, lat = sky[0].spherical_offsets_to(sky[1:])
+    east = lon.to_value(u.arcsec)
+    north = lat.to_value(u.arcsec)
+    area = (east[0] - east[1]) * (north[2] - north[3]) - (east[2] - east[3]) * (north[0] - north[1])
+    return np.sqrt(abs(area)) * u.arcsec
