@@ -1,0 +1,228 @@
+"""Which celestial frame a WCS speaks, its coordinates, and the rotation between two frames."""
+
+from __future__ import annotations
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import (
+    Attribute,
+    BarycentricMeanEcliptic,
+    BaseCoordinateFrame,
+    SkyCoord,
+    Supergalactic,
+    UnitSphericalRepresentation,
+)
+from astropy.coordinates import representation as r
+from astropy.coordinates.errors import ConvertError
+from astropy.time import Time
+from astropy.wcs import WCS
+from astropy.wcs.utils import wcs_to_celestial_frame
+
+from astroreg.exceptions import CorrectionError
+from astroreg.sky.rotations import lonlat_to_vector
+
+__all__ = [
+    "UnlistedFrame",
+    "celestial_frame",
+    "frame_rotation",
+    "frame_text",
+    "pixel_to_lonlat",
+    "unit_vector",
+]
+
+# A 3x3 map between frames counts as a rotation when it is orthogonal to this: far below
+# the 2e-6 of the E-terms of aberration in FK4, far above rounding.
+ROTATION_TOLERANCE = 1e-9
+
+
+class UnlistedFrame(BaseCoordinateFrame):
+    """Celestial frame of a WCS whose coordinate system astropy does not know by name.
+
+    It has no transformation to any other frame: a correction measured in it holds only for
+    WCS of the same axis types.
+
+    Parameters
+    ----------
+    axes : str
+        The axis types, e.g. ``"HPLN HPLT"``.
+    """
+
+    default_representation = r.SphericalRepresentation
+    axes = Attribute(default="")
+
+
+def celestial_frame(wcs) -> BaseCoordinateFrame:
+    """Return the celestial frame, without data, of a WCS.
+
+    Parameters
+    ----------
+    wcs : `astropy.wcs.WCS` or any APE-14 WCS
+        The WCS; it may have other axes beside the celestial pair.
+
+    Returns
+    -------
+    `~astropy.coordinates.BaseCoordinateFrame`
+        The frame; `UnlistedFrame` where the axis types are celestial but not known to astropy.
+
+    Raises
+    ------
+    CorrectionError
+        If the WCS has no pair of celestial axes.
+    """
+    if isinstance(wcs, WCS):
+        return _fits_frame(wcs)
+    for kind, _, keywords, *_ in _low_level(wcs).world_axis_object_classes.values():
+        if isinstance(kind, type) and issubclass(kind, SkyCoord):
+            frame = keywords["frame"]
+            return frame.replicate_without_data() if hasattr(frame, "replicate_without_data") else frame()
+    raise CorrectionError(
+        "`wcs` has no celestial coordinates; give a WCS with a longitude and a latitude axis"
+    )
+
+
+def _fits_frame(wcs):
+    longitude, latitude = wcs.wcs.lng, wcs.wcs.lat
+    if longitude < 0 or latitude < 0:
+        raise CorrectionError(
+            f"`wcs` has no pair of celestial axes (CTYPE {list(wcs.wcs.ctype)}); "
+            "give the WCS of an image of the sky"
+        )
+    try:
+        return wcs_to_celestial_frame(wcs)
+    except ValueError:
+        return _frame_by_axis_type(wcs)
+
+
+def _frame_by_axis_type(wcs):
+    types = [wcs.wcs.ctype[axis][:4] for axis in (wcs.wcs.lng, wcs.wcs.lat)]
+    if types == ["ELON", "ELAT"]:
+        equinox = wcs.wcs.equinox if np.isfinite(wcs.wcs.equinox) else 2000.0
+        return BarycentricMeanEcliptic(equinox=Time(equinox, format="jyear"))
+    if types == ["SLON", "SLAT"]:
+        return Supergalactic()
+    if types == ["RA--", "DEC-"]:
+        raise CorrectionError(
+            f"the reference system RADESYS='{wcs.wcs.radesys}' is not known; "
+            "set RADESYS to ICRS, FK5 or FK4 before correcting"
+        )
+    return UnlistedFrame(axes=" ".join(types))
+
+
+def _low_level(wcs):
+    if hasattr(wcs, "low_level_wcs"):
+        return wcs.low_level_wcs
+    return wcs
+
+
+def pixel_to_lonlat(wcs, x, y):
+    """Longitude and latitude, in radian, of pixels of the celestial plane of any WCS.
+
+    Parameters
+    ----------
+    wcs : `astropy.wcs.WCS` or any APE-14 WCS
+        A FITS WCS may have further axes; any other must have two pixel axes.
+    x, y : array-like
+        Pixel coordinates, centres at integers from 0.
+
+    Returns
+    -------
+    tuple of ndarray
+        Longitude and latitude in radian, in the order (lon, lat) whatever the order of the axes.
+    """
+    low_level = wcs.celestial if isinstance(wcs, WCS) else _low_level(wcs)
+    if low_level.pixel_n_dim != 2:
+        raise CorrectionError(
+            f"`wcs` has {low_level.pixel_n_dim} pixel axes; give its two-dimensional celestial part"
+        )
+    lon_axis, lat_axis = _celestial_world_axes(low_level)
+    world = low_level.pixel_to_world_values(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
+    units = low_level.world_axis_units
+    return tuple(np.asarray(world[axis]) * u.Unit(units[axis]).to(u.rad) for axis in (lon_axis, lat_axis))
+
+
+def _celestial_world_axes(low_level):
+    if isinstance(low_level, WCS):
+        return low_level.wcs.lng, low_level.wcs.lat
+    components = low_level.world_axis_object_components
+    classes = low_level.world_axis_object_classes
+    found = {}
+    for axis, (name, position, *_) in enumerate(components):
+        if issubclass(classes[name][0], SkyCoord):
+            found[_component_index(position)] = axis
+    if len(found) != 2:
+        raise CorrectionError("`wcs` has no pair of celestial world axes")
+    return found[0], found[1]
+
+
+def _component_index(position):
+    return {"lon": 0, "lat": 1}.get(position, position)
+
+
+def unit_vector(coordinate):
+    """Cartesian unit vectors, shape (..., 3), of a SkyCoord in its own frame."""
+    sphere = coordinate.data.represent_as(UnitSphericalRepresentation)
+    return lonlat_to_vector(sphere.lon.to_value(u.rad), sphere.lat.to_value(u.rad))
+
+
+def realize(frame, lon, lat):
+    """SkyCoord at longitude and latitude (radian) in a frame."""
+    return SkyCoord(frame.realize_frame(UnitSphericalRepresentation(lon * u.rad, lat * u.rad)))
+
+
+def frame_rotation(start, end) -> np.ndarray:
+    """The 3x3 rotation from the axes of one frame to those of another.
+
+    Parameters
+    ----------
+    start, end : `~astropy.coordinates.BaseCoordinateFrame`
+        Frames without data.
+
+    Returns
+    -------
+    ndarray, shape (3, 3)
+        ``T``, with ``vector_end = T @ vector_start``.
+
+    Raises
+    ------
+    CorrectionError
+        If the two frames are not related by a pure rotation (FK4 has E-terms of aberration;
+        topocentric and helioprojective frames depend on the observer).
+    """
+    if start.is_equivalent_frame(end):
+        return np.eye(3)
+    # The three axes and one more direction: a map that sends them all as a matrix does is linear.
+    corner = np.full(3, 3**-0.5)
+    probes = np.vstack([np.eye(3), corner])
+    lon = np.arctan2(probes[:, 1], probes[:, 0])
+    lat = np.arctan2(probes[:, 2], np.hypot(probes[:, 0], probes[:, 1]))
+    try:
+        image = unit_vector(realize(start, lon, lat).transform_to(end))
+    except (ConvertError, ValueError) as error:
+        raise CorrectionError(
+            f"no transformation from {frame_text(start)} to {frame_text(end)}: {error}"
+        ) from error
+    matrix = image[:3].T
+    linear = np.allclose(matrix @ corner, image[3], rtol=0, atol=ROTATION_TOLERANCE)
+    if not (linear and np.allclose(matrix @ matrix.T, np.eye(3), rtol=0, atol=ROTATION_TOLERANCE)):
+        raise CorrectionError(
+            f"{frame_text(start)} and {frame_text(end)} are not related by a pure rotation; build the "
+            "correction with SkyCorrection.from_coordinates from coordinates in the frame of the WCS"
+        )
+    return _nearest_rotation(matrix)
+
+
+def _nearest_rotation(matrix):
+    left, _, right = np.linalg.svd(matrix)
+    return left @ right
+
+
+def frame_text(frame) -> str:
+    """Name of a frame with its equinox or observing time where it has one."""
+    if isinstance(frame, UnlistedFrame):
+        return frame.axes
+    parts = [frame.name]
+    for attribute in ("equinox", "obstime"):
+        value = getattr(frame, attribute, None)
+        if value is not None and attribute in frame.frame_attributes:
+            parts.append(str(value))
+    return " ".join(parts)
