@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -21,12 +21,13 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "astroreg"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-# Lower rooms know nothing of higher ones; rooms of one rank may see each other. A new module gets its rank.
+# Lower rooms know nothing of higher ones; rooms of one rank may see each other. New modules get their rank here.
 RANKS = [
     {"exceptions", "flags"},
-    {"estimators"},
+    {"estimators", "bandlimited", "inpaint"},
+    {"arguments", "grids", "noise_planes", "wcs_inputs"},
     {"inputs", "sky", "resample", "files"},
-    {"results"},
+    {"results", "summary", "corrected"},
     {"methods", "sources"},
     {"measure"},
     {"align"},
@@ -45,13 +46,11 @@ DRAWS_ITSELF = {(low, high) for low in ("results", "align", "calibration") for h
 ARRAY_LIBRARIES = {"numpy", "scipy"}
 NOT_FOR_ESTIMATORS = {"warnings", "logging"}
 
-PUBLIC_MODULES = (
-    "astroreg",
-    "astroreg.sky",
-    "astroreg.simulation",
-    "astroreg.calibration",
-    "astroreg.plotting",
-)
+PUBLIC_MODULES = ["astroreg"] + [
+    f"astroreg.{name}"
+    for name in ("sky", "simulation", "calibration", "plotting")
+    if importlib.util.find_spec(f"astroreg.{name}")
+]
 
 
 def module_name(path):
@@ -101,12 +100,7 @@ def public_objects():
     """Every public function and class of the public modules, by full name."""
     found = {}
     for name in PUBLIC_MODULES:
-        try:
-            module = importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise
-            continue
+        module = importlib.import_module(name)
         for public in module.__all__:
             thing = getattr(module, public)
             if inspect.isfunction(thing) or inspect.isclass(thing):
@@ -180,7 +174,7 @@ def test_body_lines_leaves_the_docstring_out():
 
 
 @pytest.mark.parametrize("module", PUBLIC_MODULES)
-def test_public_names_exist_and_are_sorted_once(module):
+def test_public_names_exist_once(module):
     names = importlib.import_module(module).__all__
     assert len(names) == len(set(names))
     assert all(hasattr(importlib.import_module(module), name) for name in names)
