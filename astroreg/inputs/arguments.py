@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-from astroreg.wcs_inputs import is_celestial, pixel_scale
+from astroreg.inputs.image_wcs import is_celestial, pixel_scale
 
 __all__ = ["parse_boundary", "parse_choice", "parse_fraction", "parse_max_shift", "parse_positive"]
 
@@ -47,7 +47,7 @@ def parse_max_shift(
     Examples
     --------
     >>> from astropy import units as u
-    >>> from astroreg.arguments import parse_max_shift
+    >>> from astroreg.inputs import parse_max_shift
     >>> parse_max_shift(3 * u.pixel, None, (50, 60))
     3.0
     """

@@ -1,4 +1,4 @@
-"""What a measurement of a shift gives: `ShiftResult` and the small records in it."""
+"""`ShiftResult`: the shift of an image with what is known about its error."""
 
 from __future__ import annotations
 
@@ -11,83 +11,15 @@ from astropy import units as u
 from astropy.io import fits
 
 from astroreg.flags import ShiftFlag, describe
-from astroreg.wcs_inputs import is_celestial
+from astroreg.inputs import is_celestial
+from astroreg.results.records import ConfidenceEllipse, DeltaChi2Map, RivalPeak
 
 if TYPE_CHECKING:
     from astropy.table import QTable
 
     from astroreg.sky import SkyCorrection
 
-__all__ = ["ConfidenceEllipse", "DeltaChi2Map", "RivalPeak", "ShiftFlag", "ShiftResult"]
-
-
-@dataclass(frozen=True, eq=False)
-class DeltaChi2Map:
-    """Chi-squared above its minimum, as a function of the shift.
-
-    Levels of 2.30, 6.18 and 11.83 bound the joint regions of 68.3, 95.4 and 99.7 %; the marginal
-    1-sigma errors are the half widths of the region below 1.
-
-    Attributes
-    ----------
-    map : ndarray
-        2-D, Delta chi-squared; rows go with `y`, columns with `x`.
-    x, y : Quantity
-        The shifts along the axes of the map, in pixel.
-    """
-
-    map: np.ndarray
-    x: u.Quantity
-    y: u.Quantity
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "map", np.asarray(self.map))
-        object.__setattr__(self, "x", u.Quantity(self.x, u.pixel))
-        object.__setattr__(self, "y", u.Quantity(self.y, u.pixel))
-        if self.map.shape != (self.y.size, self.x.size):
-            raise ValueError(f"`map` has shape {self.map.shape}, its axes need {(self.y.size, self.x.size)} (y, x)")
-
-
-@dataclass(frozen=True, eq=False)
-class RivalPeak:
-    """The second-best shift.
-
-    Attributes
-    ----------
-    shift : Quantity
-        (dx, dy) in pixel, in the sense of `ShiftResult.shift`.
-    delta_chi2 : float
-        How much worse it explains the images than the best.
-    """
-
-    shift: u.Quantity
-    delta_chi2: float
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shift", u.Quantity(self.shift, u.pixel))
-
-
-@dataclass(frozen=True)
-class ConfidenceEllipse:
-    """The region that holds the true shift with a given probability, both axes jointly.
-
-    Attributes
-    ----------
-    semi_major, semi_minor : Quantity
-        Half axes in pixel.
-    angle : Quantity
-        Of the major axis, from +x towards +y, in degrees, within -90 and 90.
-    level : float
-        The joint probability.
-    delta_chi2 : float
-        The Delta chi-squared that bounds the region: 2.30 for a level of 0.6827.
-    """
-
-    semi_major: u.Quantity
-    semi_minor: u.Quantity
-    angle: u.Quantity
-    level: float
-    delta_chi2: float
+__all__ = ["ShiftResult"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -228,7 +160,7 @@ class ShiftResult:
         """
         if not 0 < level < 1:
             raise ValueError(f"`level` must be > 0 and < 1, got {level}; give a probability such as 0.6827")
-        bound = -2 * np.log1p(-level)
+        bound = float(-2 * np.log1p(-level))
         covariance = self.covariance.to_value(u.pixel**2)
         if not np.isfinite(covariance).all():
             nothing = np.nan * u.pixel
@@ -237,7 +169,7 @@ class ShiftResult:
         minor, major = np.sqrt(np.clip(values, 0, None) * bound) * u.pixel
         angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
         # an axis has no direction: 170 degrees is -10
-        return ConfidenceEllipse(major, minor, ((angle + 90) % 180 - 90) * u.deg, level, bound)
+        return ConfidenceEllipse(major, minor, (90 - (90 - angle) % 180) * u.deg, level, bound)
 
     # ---- the sky ----------------------------------------------------------------------------
 
@@ -301,7 +233,7 @@ class ShiftResult:
         ValueError
             If there is no correction to apply, or `image` has no WCS.
         """
-        from astroreg.corrected import correct_nddata
+        from astroreg.results.corrected import correct_nddata
 
         return correct_nddata(image, self._correction(), kind=kind, roll=roll, history=self.history())
 
@@ -339,7 +271,7 @@ class ShiftResult:
 
     def history(self) -> list[str]:
         """Return the lines of HISTORY that say what was measured, how and against what."""
-        from astroreg.summary import history_lines
+        from astroreg.results.summary import history_lines
 
         return history_lines(self)
 
@@ -377,12 +309,12 @@ class ShiftResult:
         QTable
             Columns with units; NaN for what is unknown.
         """
-        from astroreg.summary import to_table
+        from astroreg.results.summary import to_table
 
         return to_table(self)
 
     def __str__(self) -> str:
-        from astroreg.summary import to_text
+        from astroreg.results.summary import to_text
 
         return to_text(self)
 
@@ -390,7 +322,7 @@ class ShiftResult:
         return f"<{type(self).__name__} {str(self).splitlines()[0]}>"
 
     def _repr_html_(self) -> str:
-        from astroreg.summary import to_html
+        from astroreg.results.summary import to_html
 
         return to_html(self)
 

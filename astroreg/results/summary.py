@@ -35,7 +35,7 @@ def format_measurement(value: float, error: float = math.nan, unit: str = "") ->
 
     Examples
     --------
-    >>> from astroreg.summary import format_measurement
+    >>> from astroreg.results.summary import format_measurement
     >>> format_measurement(3.36999, 0.0109, "pixel")
     '3.370 +- 0.011 pixel'
     >>> format_measurement(12345.6, 780.0)

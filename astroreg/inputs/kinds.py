@@ -1,0 +1,218 @@
+"""The kinds of image that a user may pass, each reduced to its parts and sent through the checks."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from astroreg.inputs.frame import Frame, Parts, checked_frame, real_array
+
+__all__ = ["as_frame", "prepare_pair"]
+
+MIN_SIDE = 5
+"""Pixels along the shorter side below which no shift along both axes is defined."""
+
+def as_frame(obj: Any, *, argument: str, hdu: int | str | tuple | None = None) -> Frame:
+    """Take what a user passed as an image and return it checked.
+
+    Parameters
+    ----------
+    obj : NDData, CCDData, HDU, HDUList, path, Quantity, array, Frame or alike
+        The image. A masked array, a pair ``(array, WCS or Header)`` and any object with ``data``
+        and one of ``wcs``, ``uncertainty``, ``mask``, ``unit``, ``meta`` (a sunpy map, an
+        NDCube) are taken too. A `Frame` is returned as it is.
+    argument : str
+        The name under which the caller knows it, for the messages.
+    hdu : int, str or tuple, optional
+        Which HDU of a file or HDUList: index, EXTNAME or (EXTNAME, EXTVER). The default is
+        the first with an image.
+
+    Returns
+    -------
+    Frame
+        The image. Its arrays may be views of those of `obj`, which is never changed.
+
+    Raises
+    ------
+    TypeError
+        If `obj` is nothing that holds an image, or its numbers are not real.
+    ValueError
+        If the image is impossible: not 2-D, empty, no finite pixel, a mask or uncertainty that
+        does not fit, a negative uncertainty, or one of unknown meaning.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astroreg.inputs import as_frame
+    >>> frame = as_frame([[1, 2], [3, np.nan]], argument="image")
+    >>> frame.data.dtype, frame.mask.sum()
+    (dtype('float64'), np.int64(1))
+    """
+    if isinstance(obj, Frame):
+        return obj
+    return checked_frame(_parts(obj, argument, hdu), argument)
+
+
+def prepare_pair(
+    reference: Any,
+    image: Any,
+    *,
+    fit_scale: bool = True,
+    reference_hdu: int | str | tuple | None = None,
+    image_hdu: int | str | tuple | None = None,
+) -> tuple[Frame, Frame]:
+    """Take two images and return them checked, the reference in the image's unit where it can be.
+
+    Parameters
+    ----------
+    reference, image : NDData, CCDData, HDU, HDUList, path, Quantity, array or Frame
+        The two images; see `as_frame`.
+    fit_scale : bool, default True
+        Whether a flux scale will be fitted: then units that do not convert are fine.
+    reference_hdu, image_hdu : int, str or tuple, optional
+        Which HDU of a file.
+
+    Returns
+    -------
+    reference, image : Frame
+        The two, sharing a unit where their units convert.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `as_frame`; or if the units do not convert and `fit_scale` is False; or if an image has
+        fewer than 5 pixels along a side.
+    """
+    first = as_frame(reference, argument="reference", hdu=reference_hdu)
+    second = as_frame(image, argument="image", hdu=image_hdu)
+    for frame, argument in ((first, "reference"), (second, "image")):
+        _require_side(frame, argument)
+    if first.unit.is_equivalent(second.unit):
+        return first.in_unit(second.unit), second
+    if not fit_scale:
+        raise ValueError(
+            f"`reference` is in {_name(first.unit)}, which does not convert to {_name(second.unit)}, the unit of "
+            "`image`; give both in convertible units, or leave `fit_scale` True so that the factor is fitted"
+        )
+    return first, second
+
+
+def _require_side(frame: Frame, argument: str) -> None:
+    if min(frame.shape) < MIN_SIDE:
+        rows, columns = frame.shape
+        raise ValueError(
+            f"`{argument}` is {columns} pixel wide and {rows} high; a shift along both axes needs at least "
+            f"{MIN_SIDE} x {MIN_SIDE} pixels"
+        )
+
+
+# ---- the kinds of input, each reduced to its parts ------------------------------------------
+
+
+def _parts(obj: Any, argument: str, hdu: Any) -> Parts:
+    """Dispatch on what `obj` is; ndarray before objects with ``.data``, which arrays have too."""
+    if isinstance(obj, (str, os.PathLike)):
+        return _from_file(obj, argument, hdu)
+    if isinstance(obj, fits.HDUList):
+        return _from_hdu_list(obj, argument, hdu)
+    if hdu is not None:
+        raise ValueError(f"an HDU was chosen ({hdu!r}), but `{argument}` is no file: give a path, or leave the HDU out")
+    if isinstance(obj, _HDU_TYPES):
+        return _from_hdu(obj, argument)
+    if isinstance(obj, np.ndarray):
+        return _from_array(obj)
+    if isinstance(obj, u.function.FunctionQuantity):
+        return Parts(obj.value, unit=obj.unit)
+    if isinstance(obj, tuple) and len(obj) == 2 and isinstance(obj[1], (WCS, fits.Header)):
+        return _from_tuple(obj)
+    if _looks_like_nddata(obj):
+        return _from_nddata(obj)
+    if hasattr(obj, "__array__") or isinstance(obj, (list, tuple)):
+        return Parts(real_array(obj, argument))
+    raise TypeError(
+        f"`{argument}` is a {type(obj).__name__}, which holds no image; give NDData, CCDData, an HDU, a path, "
+        "a Quantity or a 2-D array"
+    )
+
+
+_HDU_TYPES = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU, fits.hdu.base._BaseHDU)
+
+
+def _from_file(path: str | os.PathLike, argument: str, hdu: Any) -> Parts:
+    from astroreg.files import open_image
+
+    opened = open_image(path, hdu=hdu)
+    return Parts(
+        opened.data, opened.unit, opened.mask, opened.uncertainty, opened.wcs, opened.header, str(opened.label or path)
+    )
+
+
+def _from_hdu_list(hdus: fits.HDUList, argument: str, hdu: Any) -> Parts:
+    if hdu is not None:
+        try:
+            return _from_hdu(hdus[hdu], argument, hdus)
+        except (KeyError, IndexError) as error:
+            names = ", ".join(f"{i} {one.name}" for i, one in enumerate(hdus))
+            raise ValueError(f"`{argument}` has no HDU {hdu!r}; it has {names}") from error
+    for one in hdus:
+        if one.is_image and one.header.get("NAXIS", 0) >= 2:
+            return _from_hdu(one, argument, hdus)
+    raise ValueError(f"`{argument}` has no HDU with a 2-D image among its {len(hdus)}")
+
+
+def _from_hdu(hdu: Any, argument: str, hdus: fits.HDUList | None = None) -> Parts:
+    if not getattr(hdu, "is_image", False):
+        raise TypeError(f"`{argument}` is a {type(hdu).__name__}, not an image; choose an HDU that holds one")
+    if hdu.data is None:
+        raise ValueError(f"`{argument}` is an HDU without data; choose the HDU that holds the image")
+    unit = u.Unit(hdu.header["BUNIT"], parse_strict="silent") if hdu.header.get("BUNIT") else None
+    return Parts(hdu.data, unit, wcs=hdus, header=hdu.header)
+
+
+def _from_array(array: np.ndarray) -> Parts:
+    """Take the unit and the mask that subclasses of ndarray carry."""
+    unit = getattr(array, "unit", None)
+    mask = None
+    if isinstance(array, np.ma.MaskedArray):
+        mask = None if array.mask is np.ma.nomask else np.ma.getmaskarray(array)
+        array = array.data
+    elif hasattr(array, "unmasked"):
+        mask, array = array.mask, array.unmasked
+    return Parts(np.asarray(array), unit, mask)
+
+
+def _from_tuple(pair: tuple) -> Parts:
+    parts = _from_array(np.asanyarray(pair[0]))
+    is_wcs = isinstance(pair[1], WCS)
+    return replace(parts, wcs=pair[1] if is_wcs else None, header=None if is_wcs else pair[1])
+
+
+def _looks_like_nddata(obj: Any) -> bool:
+    fields = ("wcs", "uncertainty", "mask", "unit", "meta")
+    return hasattr(obj, "data") and any(hasattr(obj, name) for name in fields)
+
+
+def _from_nddata(obj: Any) -> Parts:
+    """NDData and what looks like it; the data may themselves be a Quantity or masked."""
+    inner = _from_array(obj.data) if isinstance(obj.data, np.ndarray) else Parts(obj.data)
+    unit = getattr(obj, "unit", None)
+    mask = getattr(obj, "mask", None)
+    return Parts(
+        inner.data,
+        inner.unit if unit is None else unit,
+        inner.mask if mask is None else mask,
+        getattr(obj, "uncertainty", None),
+        getattr(obj, "wcs", None),
+        getattr(obj, "meta", None) or getattr(obj, "header", None),
+    )
+
+
+
+def _name(unit: u.UnitBase) -> str:
+    return f"{unit}" or "no unit"
