@@ -31,16 +31,16 @@ class ShiftFlag(enum.IntFlag):
         member.sentence = sentence
         return member
 
-    NO_SIGNAL = 1, "No structure common to the two images stands out of the noise: the shift is not determined."
+    NO_SIGNAL = 1, "No structure common to both images stands out of the noise: the shift is not determined."
     NO_OVERLAP = 2, "The images have no usable pixels in common: the shift is not determined."
-    SMALL_OVERLAP = 4, "At the measured shift few usable pixels overlap: the shift rests on a small part of the images."
-    AT_SEARCH_BOUND = 8, "The best shift lies at the edge of the searched range: the true one may lie beyond it."
-    RIVAL_PEAK = 16, "Another shift explains the images almost as well: the choice between the two is not safe."
+    SMALL_OVERLAP = 4, "The shift rests on a small part of the images, where usable pixels overlap."
+    AT_SEARCH_BOUND = 8, "The best shift lies at the edge of the searched range: the true one may lie beyond."
+    RIVAL_PEAK = 16, "Another shift explains the images almost as well: the choice is not safe."
     FIXED_PATTERN = 32, "A pattern fixed to the detector correlates at zero shift: it was set aside."
-    BAD_CHI2 = 64, "The residuals are not what the attached uncertainties promise: the quoted errors may be wrong."
-    NOT_CONVERGED = 128, "The refinement of the shift did not settle: the shift and its error are approximate."
+    BAD_CHI2 = 64, "The residuals are not what the attached uncertainties promise: the errors may be wrong."
+    NOT_CONVERGED = 128, "The refinement of the shift did not settle: shift and error are approximate."
     NOISE_ESTIMATED = 256, "No uncertainty was attached: the noise was estimated from the images themselves."
-    ROLL_AMBIGUOUS = 512, "The unmeasured roll of the correction moves the field's corners by more than the statistical error."
+    ROLL_AMBIGUOUS = 512, "The roll, not measured, moves the corners of the field by more than the error."
     LOW_SNR = 1024, "The structure in the images is faint: the error is only approximately Gaussian."
 
     UNTRUSTED = 1 | 2 | 4 | 8 | 16 | 128, "The shift must not be applied without a look at it."

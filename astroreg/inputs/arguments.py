@@ -72,20 +72,22 @@ def _pixels(quantity: u.Quantity, wcs: Any, shape: tuple[int, int], argument: st
     if not quantity.unit.is_equivalent(u.arcsec):
         raise ValueError(f"`{argument}` is in {quantity.unit}; {_MAX_SHIFT_MEND}")
     if not is_celestial(wcs):
-        raise ValueError(f"`{argument}` is an angle ({quantity}), but `image` has no celestial WCS; give it in pixels")
+        raise ValueError(
+            f"`{argument}` is an angle ({quantity}), but `image` has no celestial WCS; give it in pixels"
+        )
     scale = pixel_scale(wcs, shape).to_value(u.arcsec)
     if not (np.isfinite(scale) and scale > 0):
         raise ValueError(
-            f"`{argument}` is an angle ({quantity}), but the WCS of `image` gives no pixel size at its centre; "
-            "give it in pixels, or mend the WCS"
+            f"`{argument}` is an angle ({quantity}), but the WCS of `image` gives no pixel size at its "
+            "centre; give it in pixels, or mend the WCS"
         )
     return quantity.to_value(u.arcsec).item() / scale
 
 
 def _number(value: Any, argument: str, mend: str) -> float:
     """Return one real number as float; booleans and strings are none."""
-    is_scalar_array = isinstance(value, (np.ndarray, np.generic)) and value.ndim == 0 and value.dtype.kind in "iuf"
-    if isinstance(value, (bool, np.bool_)) or not (isinstance(value, numbers.Real) or is_scalar_array):
+    zero_d = isinstance(value, (np.ndarray, np.generic)) and value.ndim == 0 and value.dtype.kind in "iuf"
+    if isinstance(value, bool | np.bool_) or not (isinstance(value, numbers.Real) or zero_d):
         raise TypeError(f"`{argument}` must be a number, got {value!r}; {mend}")
     try:
         return float(value)
@@ -116,7 +118,8 @@ def parse_choice(value: str, choices: Sequence[str], *, argument: str) -> str:
         If it is none of them; the message lists them.
     """
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"`{argument}` must be " + " or ".join(f'"{c}"' for c in choices) + f", got {value!r}")
+        listed = " or ".join(f'"{choice}"' for choice in choices)
+        raise ValueError(f"`{argument}` must be {listed}, got {value!r}")
     return value
 
 
@@ -143,8 +146,8 @@ def parse_boundary(boundary: str, reference_shape: tuple[int, int], image_shape:
     parse_choice(boundary, ("overlap", "wrap"), argument="boundary")
     if boundary == "wrap" and tuple(reference_shape) != tuple(image_shape):
         raise ValueError(
-            f'`boundary` "wrap" needs images of one shape, got {tuple(reference_shape)} and {tuple(image_shape)}; '
-            'crop to one period, or use "overlap"'
+            f'`boundary` "wrap" needs images of one shape, got {tuple(reference_shape)} and '
+            f'{tuple(image_shape)}; crop to one period, or use "overlap"'
         )
     return boundary
 

@@ -88,8 +88,13 @@ class Frame:
         """
         if self.mask is None:
             return self
-        variance = None if self.variance is None else np.where(self.mask, self.variance.dtype.type(0), self.variance)
-        return replace(self, data=np.where(self.mask, self.data.dtype.type(value), self.data), variance=variance)
+        data = self.data.copy()
+        data[self.mask] = value
+        if self.variance is None:
+            return replace(self, data=data)
+        variance = self.variance.copy()
+        variance[self.mask] = 0
+        return replace(self, data=data, variance=variance)
 
     def in_unit(self, unit: u.UnitBase) -> Frame:
         """Return the frame converted to another unit, its variance with it.
@@ -108,7 +113,8 @@ class Frame:
             return self
         factor = self.unit.to(unit)
         variance = None if self.variance is None else self.variance.astype(float) * factor**2
-        data, variance = _precision(self.data.astype(float) * factor, variance, self.valid, self.data.dtype, self.label)
+        data = self.data.astype(float) * factor
+        data, variance = _precision(data, variance, self.valid, self.data.dtype, self.label)
         return replace(self, data=data, variance=variance, unit=unit)
 
 
@@ -149,7 +155,7 @@ def real_array(data: Any, argument: str) -> np.ndarray:
     try:
         array = np.asarray(data)
     except ValueError as error:
-        raise ValueError(f"`{argument}` is no rectangular array of numbers ({error}); give a 2-D array") from error
+        raise ValueError(f"`{argument}` is no rectangular array ({error}); give a 2-D array") from error
     if array.dtype.kind not in "iuf":
         raise TypeError(
             f"`{argument}` has dtype {array.dtype}; give real numbers, for example image.astype(float)"
@@ -199,26 +205,31 @@ def _mask_plane(mask: Any, shape: tuple[int, ...], argument: str) -> np.ndarray 
     plane = np.asarray(mask)
     if plane.dtype.kind not in "biu":
         raise TypeError(
-            f"the mask of `{argument}` has dtype {plane.dtype}; give booleans, True = bad, or integer flags, 0 = good"
+            f"the mask of `{argument}` has dtype {plane.dtype}; give booleans, True = bad, or integer "
+            "flags, 0 = good"
         )
     if plane.ndim == 0:
         return np.full(shape, bool(plane))
     if plane.shape != shape:
-        raise ValueError(f"the mask of `{argument}` has shape {plane.shape}, its data {shape}; give one of the same shape")
+        raise ValueError(
+            f"the mask of `{argument}` has shape {plane.shape}, its data {shape}; give one of the same shape"
+        )
     return plane if plane.dtype.kind == "b" else plane != 0
 
 
 def _checked_variance(variance: np.ndarray, bad: np.ndarray, argument: str) -> tuple[np.ndarray, np.ndarray]:
     """Mask what has no usable variance; zero among positive values means "no data" in most pipelines."""
     if (variance[~bad] < 0).any():
-        raise ValueError(f"the uncertainty of `{argument}` has negative values; give uncertainties >= 0, mask bad pixels")
+        raise ValueError(
+            f"the uncertainty of `{argument}` has negative values; give uncertainties >= 0, mask bad pixels"
+        )
     bad = bad | ~np.isfinite(variance)
     zero = (variance == 0) & ~bad
     count = int(np.count_nonzero(zero))
     if count and count < np.count_nonzero(~bad):
         warnings.warn(
-            f"the uncertainty of `{argument}` is zero at {count} pixels and positive at others; these {count} are "
-            "treated as bad: give them a positive uncertainty to use them",
+            f"the uncertainty of `{argument}` is zero at {count} pixels and positive at others; these "
+            f"{count} are treated as bad: give them a positive uncertainty to use them",
             AstroregWarning,
             stacklevel=5,
         )
@@ -243,13 +254,14 @@ def _precision(
     for plane in planes:
         if not _within(plane, good, _FLOAT64_RANGE):
             raise ValueError(
-                f"{name or 'the image'} has values of {_largest(plane, good):.0e}, whose squares leave the range of "
-                "floating point numbers; mask those pixels or give the data in another unit"
+                f"{name or 'the image'} has values of {_largest(plane, good):.0e}, whose squares leave the "
+                "range of floating point numbers; mask those pixels or give the data in another unit"
             )
     if not all(_within(plane, good, _FLOAT32_RANGE) for plane in planes):
         wanted = np.dtype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return data.astype(wanted, copy=False), None if variance is None else variance.astype(wanted, copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # under the mask anything may stand
+        data = data.astype(wanted, copy=False)
+        return data, None if variance is None else variance.astype(wanted, copy=False)
 
 
 def _largest(plane: np.ndarray, good: np.ndarray) -> float:

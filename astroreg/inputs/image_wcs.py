@@ -64,7 +64,9 @@ def image_wcs(
 def _pixel_axes(wcs: Any, argument: str) -> int:
     count = getattr(getattr(wcs, "low_level_wcs", wcs), "pixel_n_dim", None)
     if count is None:
-        raise TypeError(f"the WCS of `{argument}` is a {type(wcs).__name__}; give an astropy, gwcs or other APE-14 WCS")
+        raise TypeError(
+            f"the WCS of `{argument}` is a {type(wcs).__name__}; give an astropy, gwcs or other APE-14 WCS"
+        )
     return count
 
 
@@ -119,13 +121,11 @@ def pixel_scale(wcs: Any, shape: tuple[int, int]) -> u.Quantity:
     y, x = (shape[0] - 1) / 2, (shape[1] - 1) / 2
     low = getattr(wcs, "low_level_wcs", wcs)
     high = wcs if hasattr(wcs, "pixel_to_world") else HighLevelWCSWrapper(low)
-    step = 0.5
-    world = high.pixel_to_world(x + step * np.array([0, 1, -1, 0, 0]), y + step * np.array([0, 0, 0, 1, -1]))
-    sky = next(one for one in np.atleast_1d(np.array(world, dtype=object)).flat if isinstance(one, SkyCoord)) if (
-        isinstance(world, (list, tuple))
-    ) else world
+    # the centre and half a pixel to either side along x and along y
+    world = high.pixel_to_world(x + np.array([0, 0.5, -0.5, 0, 0]), y + np.array([0, 0, 0, 0.5, -0.5]))
+    parts = world if isinstance(world, list | tuple) else [world]
+    sky = next(part for part in parts if isinstance(part, SkyCoord))
     lon, lat = sky[0].spherical_offsets_to(sky[1:])
-    east = lon.to_value(u.arcsec)
-    north = lat.to_value(u.arcsec)
+    east, north = lon.to_value(u.arcsec), lat.to_value(u.arcsec)
     area = (east[0] - east[1]) * (north[2] - north[3]) - (east[2] - east[3]) * (north[0] - north[1])
     return np.sqrt(abs(area)) * u.arcsec

@@ -18,6 +18,7 @@ __all__ = ["as_frame", "prepare_pair"]
 MIN_SIDE = 5
 """Pixels along the shorter side below which no shift along both axes is defined."""
 
+
 def as_frame(obj: Any, *, argument: str, hdu: int | str | tuple | None = None) -> Frame:
     """Take what a user passed as an image and return it checked.
 
@@ -97,8 +98,8 @@ def prepare_pair(
         return first.in_unit(second.unit), second
     if not fit_scale:
         raise ValueError(
-            f"`reference` is in {_name(first.unit)}, which does not convert to {_name(second.unit)}, the unit of "
-            "`image`; give both in convertible units, or leave `fit_scale` True so that the factor is fitted"
+            f"`reference` is in {_name(first.unit)}, which does not convert to {_name(second.unit)}, the "
+            "unit of `image`; give convertible units, or leave `fit_scale` True so that the factor is fitted"
         )
     return first, second
 
@@ -122,7 +123,9 @@ def _parts(obj: Any, argument: str, hdu: Any) -> Parts:
     if isinstance(obj, fits.HDUList):
         return _from_hdu_list(obj, argument, hdu)
     if hdu is not None:
-        raise ValueError(f"an HDU was chosen ({hdu!r}), but `{argument}` is no file: give a path, or leave the HDU out")
+        raise ValueError(
+            f"an HDU was chosen ({hdu!r}), but `{argument}` is no file: give a path, or leave the HDU out"
+        )
     if isinstance(obj, _HDU_TYPES):
         return _from_hdu(obj, argument)
     if isinstance(obj, np.ndarray):
@@ -136,8 +139,8 @@ def _parts(obj: Any, argument: str, hdu: Any) -> Parts:
     if hasattr(obj, "__array__") or isinstance(obj, (list, tuple)):
         return Parts(real_array(obj, argument))
     raise TypeError(
-        f"`{argument}` is a {type(obj).__name__}, which holds no image; give NDData, CCDData, an HDU, a path, "
-        "a Quantity or a 2-D array"
+        f"`{argument}` is a {type(obj).__name__}, which holds no image; give NDData, CCDData, an HDU, "
+        "a path, a Quantity or a 2-D array"
     )
 
 
@@ -148,9 +151,8 @@ def _from_file(path: str | os.PathLike, argument: str, hdu: Any) -> Parts:
     from astroreg.files import open_image
 
     opened = open_image(path, hdu=hdu)
-    return Parts(
-        opened.data, opened.unit, opened.mask, opened.uncertainty, opened.wcs, opened.header, str(opened.label or path)
-    )
+    label = str(opened.label or path)
+    return Parts(opened.data, opened.unit, opened.mask, opened.uncertainty, opened.wcs, opened.header, label)
 
 
 def _from_hdu_list(hdus: fits.HDUList, argument: str, hdu: Any) -> Parts:
@@ -211,7 +213,6 @@ def _from_nddata(obj: Any) -> Parts:
         getattr(obj, "wcs", None),
         getattr(obj, "meta", None) or getattr(obj, "header", None),
     )
-
 
 
 def _name(unit: u.UnitBase) -> str:

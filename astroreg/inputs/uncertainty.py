@@ -45,8 +45,8 @@ def variance_plane(
         return None
     if not isinstance(uncertainty, NDUncertainty) or uncertainty.uncertainty_type == "unknown":
         raise ValueError(
-            f"the uncertainty of `{argument}` is a {type(uncertainty).__name__}, which does not say what it means; wrap it "
-            "in StdDevUncertainty, VarianceUncertainty or InverseVariance of astropy.nddata"
+            f"the uncertainty of `{argument}` is a {type(uncertainty).__name__}, which does not say what it "
+            "means; wrap it in StdDevUncertainty, VarianceUncertainty or InverseVariance of astropy.nddata"
         )
     if uncertainty.array is None:
         return None
@@ -68,19 +68,22 @@ def _real(values: Any, shape: tuple[int, ...], argument: str) -> np.ndarray:
         array = np.full(shape, array.reshape(())[()])
     if array.shape != shape:
         raise ValueError(
-            f"the uncertainty of `{argument}` has shape {array.shape}, its data {shape}; give one value a pixel"
+            f"the uncertainty of `{argument}` has shape {array.shape}, its data {shape}; "
+            "give one value a pixel"
         )
     return array.astype(float)
 
 
-def _foreign(uncertainty: NDUncertainty, shape: tuple[int, ...], unit: u.UnitBase, argument: str) -> np.ndarray:
+def _foreign(
+    uncertainty: NDUncertainty, shape: tuple[int, ...], unit: u.UnitBase, argument: str
+) -> np.ndarray:
     """A kind of uncertainty from outside astropy, if it knows how to become a variance."""
     try:
         converted = uncertainty.represent_as(VarianceUncertainty)
     except (TypeError, NotImplementedError) as error:
         raise ValueError(
-            f"the uncertainty of `{argument}`, a {type(uncertainty).__name__}, does not convert to a variance; "
-            "give StdDevUncertainty, VarianceUncertainty or InverseVariance of astropy.nddata"
+            f"the uncertainty of `{argument}`, a {type(uncertainty).__name__}, does not convert to a "
+            "variance; give StdDevUncertainty, VarianceUncertainty or InverseVariance of astropy.nddata"
         ) from error
     return _scaled(_real(converted.array, shape, argument), converted.unit, unit, argument)
 
@@ -93,6 +96,6 @@ def _scaled(variance: np.ndarray, own: u.UnitBase | None, unit: u.UnitBase, argu
         return variance * own.to(unit**2)
     except u.UnitConversionError as error:
         raise ValueError(
-            f"the uncertainty of `{argument}` has a variance in {own}, which does not convert to ({unit or 'no unit'})2, "
-            "the square of the data's unit; give both in convertible units"
+            f"the uncertainty of `{argument}` has a variance in {own or 'no unit'}, which does not convert "
+            f"to that of the data, {unit**2 or 'no unit'}; give both in convertible units"
         ) from error

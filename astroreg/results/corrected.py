@@ -67,7 +67,9 @@ def correct_nddata(
     return corrected
 
 
-def _correct_meta(image: Any, correction: SkyCorrection, kind: str, roll: str, history: Sequence[str]) -> None:
+def _correct_meta(
+    image: Any, correction: SkyCorrection, kind: str, roll: str, history: Sequence[str]
+) -> None:
     """Correct the WCS keywords of a hand-made CCDData; CCDData.read leaves none in the meta."""
     meta = getattr(image, "meta", None)
     if not isinstance(meta, fits.Header):

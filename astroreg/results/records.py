@@ -34,7 +34,8 @@ class DeltaChi2Map:
         object.__setattr__(self, "x", u.Quantity(self.x, u.pixel))
         object.__setattr__(self, "y", u.Quantity(self.y, u.pixel))
         if self.map.shape != (self.y.size, self.x.size):
-            raise ValueError(f"`map` has shape {self.map.shape}, its axes need {(self.y.size, self.x.size)} (y, x)")
+            needed = (self.y.size, self.x.size)
+            raise ValueError(f"`map` has shape {self.map.shape}, its axes need {needed} (y, x)")
 
 
 @dataclass(frozen=True, eq=False)

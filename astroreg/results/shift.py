@@ -238,7 +238,13 @@ class ShiftResult:
         return correct_nddata(image, self._correction(), kind=kind, roll=roll, history=self.history())
 
     def update_header(
-        self, header: fits.Header, *, kind: str = "pointing", roll: str = "zero", key: str = " ", archive: str = "auto"
+        self,
+        header: fits.Header,
+        *,
+        kind: str = "pointing",
+        roll: str = "zero",
+        key: str = " ",
+        archive: str | None = "auto",
     ) -> fits.Header:
         """Return a copy of a header with its WCS corrected, the old WCS archived, and HISTORY.
 
@@ -250,8 +256,8 @@ class ShiftResult:
             As for `corrected_wcs`.
         key : str, default " "
             Which WCS of the header, " " or A to Z.
-        archive : str, default "auto"
-            Letter under which to keep the old WCS.
+        archive : str or None, default "auto"
+            Letter under which to keep the old WCS; None keeps none.
 
         Returns
         -------

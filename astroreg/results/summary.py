@@ -110,7 +110,8 @@ def _rows(result: ShiftResult) -> list[tuple[str, str]]:
         rows.append(("pixels used", f"{result.n_pixels}{share}"))
     if result.rival is not None:
         dx, dy = result.rival.shift.to_value(u.pixel)
-        rows.append(("rival", f"dx = {dx:.2f}, dy = {dy:.2f} pixel, Delta chi2 = {result.rival.delta_chi2:.1f}"))
+        worse = f"Delta chi2 = {result.rival.delta_chi2:.1f}"
+        rows.append(("rival", f"dx = {dx:.2f}, dy = {dy:.2f} pixel, {worse}"))
     if np.isfinite(result.false_alarm_probability):
         rows.append(("false-alarm probability", f"{result.false_alarm_probability:.1g}"))
     return [row for row in rows if row[1]]
@@ -156,8 +157,8 @@ def to_html(result: ShiftResult) -> str:
     """
     escape = html.escape
     answer = shift_text(result).replace("+-", "±")
-    rows = [("method", _made_by(result)), ("reference", result.reference_label), ("image", result.image_label)]
-    rows += _rows(result)
+    rows = [("method", _made_by(result)), ("reference", result.reference_label)]
+    rows += [("image", result.image_label)] + _rows(result)
     cells = "".join(
         f"<tr><th style='text-align:left'>{escape(name)}</th>"
         f"<td style='text-align:left'>{escape(text.replace('+-', '±'))}</td></tr>"
@@ -197,7 +198,7 @@ def to_table(result: ShiftResult) -> QTable:
     columns["ok"] = result.ok
     columns["reference"] = result.reference_label
     columns["image"] = result.image_label
-    return QTable({name: [value] if not isinstance(value, u.Quantity) else value[None] for name, value in columns.items()})
+    return QTable({name: v[None] if isinstance(v, u.Quantity) else [v] for name, v in columns.items()})
 
 
 def _shift_columns(result: ShiftResult) -> dict[str, u.Quantity | float]:
