@@ -1,0 +1,290 @@
+"""How the pixels of one celestial image map onto those of another: windows, Jacobians, translations."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.wcs import WCS
+from astropy.wcs.utils import pixel_to_pixel
+from astropy.wcs.wcsapi import BaseHighLevelWCS, BaseLowLevelWCS, HighLevelWCSWrapper
+from astropy.wcs.wcsapi.wrappers.base import BaseWCSWrapper
+
+__all__ = ["GridMap", "Window", "celestial_wcs", "map_pixels", "pixel_jacobian", "shifted_wcs"]
+
+NODES = 33  # nodes a side of the grid on which a mapping is examined
+SAME_PIXEL = 1e-6  # pixels; two grids closer than this everywhere are one
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of whole pixels, x0 <= x < x1 and y0 <= y < y1, which may reach outside an array."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @classmethod
+    def of_shape(cls, shape: tuple[int, int]) -> Window:
+        """Return the rectangle that a (ny, nx) array fills."""
+        return cls(0, 0, int(shape[1]), int(shape[0]))
+
+    @classmethod
+    def around(cls, x: np.ndarray, y: np.ndarray) -> Window:
+        """Return the smallest window that holds the finite points, empty where there are none."""
+        good = np.isfinite(x) & np.isfinite(y)
+        if not good.any():
+            return cls(0, 0, 0, 0)
+        # Clipped to what a 64-bit index holds: near the horizon of a projection pixels go to infinity.
+        low = [int(np.clip(np.floor(v[good].min()), -1e15, 1e15)) for v in (x, y)]
+        high = [int(np.clip(np.ceil(v[good].max()), -1e15, 1e15)) + 1 for v in (x, y)]
+        return cls(low[0], low[1], high[0], high[1])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx), never negative."""
+        return max(self.y1 - self.y0, 0), max(self.x1 - self.x0, 0)
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds no pixel."""
+        return 0 in self.shape
+
+    def grown(self, pixels: float) -> Window:
+        """Return the window enlarged on every side."""
+        n = int(np.ceil(pixels))
+        return Window(self.x0 - n, self.y0 - n, self.x1 + n, self.y1 + n)
+
+    def __and__(self, other: Window) -> Window:
+        """Return what both hold."""
+        return Window(
+            max(self.x0, other.x0), max(self.y0, other.y0), min(self.x1, other.x1), min(self.y1, other.y1)
+        )
+
+    def __or__(self, other: Window) -> Window:
+        """Return the smallest window that holds both."""
+        return Window(
+            min(self.x0, other.x0), min(self.y0, other.y0), max(self.x1, other.x1), max(self.y1, other.y1)
+        )
+
+    def cut(self, array: np.ndarray, fill) -> np.ndarray:
+        """Cut the window out of a 2-D array: a view where it lies inside, else a copy with `fill` outside."""
+        inside = self & Window.of_shape(array.shape)
+        if inside == self:
+            return array[self.y0 : self.y1, self.x0 : self.x1]
+        out = np.full(self.shape, fill, dtype=array.dtype)
+        if not inside.empty:
+            rows = slice(inside.y0 - self.y0, inside.y1 - self.y0)
+            columns = slice(inside.x0 - self.x0, inside.x1 - self.x0)
+            out[rows, columns] = array[inside.y0 : inside.y1, inside.x0 : inside.x1]
+        return out
+
+
+class _ShiftedWCS(BaseWCSWrapper):
+    """Any APE-14 WCS with the origin of its two pixel axes moved to (x0, y0) of the old ones."""
+
+    def __init__(self, wcs: BaseLowLevelWCS, x0: int, y0: int):
+        super().__init__(wcs)
+        self._origin = (x0, y0)
+
+    def pixel_to_world_values(self, x, y):
+        return self._wcs.pixel_to_world_values(np.add(x, self._origin[0]), np.add(y, self._origin[1]))
+
+    def world_to_pixel_values(self, *world):
+        x, y = self._wcs.world_to_pixel_values(*world)
+        return np.subtract(x, self._origin[0]), np.subtract(y, self._origin[1])
+
+    @property
+    def pixel_shape(self):
+        return None
+
+    @property
+    def pixel_bounds(self):
+        return None
+
+
+def shifted_wcs(wcs, x0: int, y0: int):
+    """Return the WCS of the window of an image that starts at pixel (x0, y0), which may be negative.
+
+    Parameters
+    ----------
+    wcs : APE-14 WCS
+        With two pixel axes.
+    x0, y0 : int
+        First pixel of the window, counted from 0.
+
+    Returns
+    -------
+    APE-14 WCS
+        High level; `wcs` itself where both are 0.
+    """
+    if x0 == 0 and y0 == 0:
+        return wcs
+    if isinstance(wcs, WCS):
+        return _shifted_fits_wcs(wcs, x0, y0)
+    low_level = wcs.low_level_wcs if isinstance(wcs, BaseHighLevelWCS) else wcs
+    return HighLevelWCSWrapper(_ShiftedWCS(low_level, x0, y0))
+
+
+def _shifted_fits_wcs(wcs: WCS, x0: int, y0: int) -> WCS:
+    """Move the origin of a FITS WCS, with that of its SIP polynomial and of its lookup tables."""
+    new = wcs.deepcopy()
+    new.wcs.crpix = new.wcs.crpix - [x0, y0]
+    if wcs.sip is not None:
+        sip = wcs.sip
+        new.sip = type(sip)(sip.a, sip.b, sip.ap, sip.bp, sip.crpix - [x0, y0])
+    for name in ("cpdis1", "cpdis2", "det2im1", "det2im2"):
+        table = getattr(new, name)
+        if table is not None:
+            table.crval = (table.crval[0] - x0, table.crval[1] - y0)
+    new.pixel_shape = None
+    return new
+
+
+def celestial_wcs(wcs, *, argument: str):
+    """Return the two-dimensional celestial part of a WCS, or say what is missing.
+
+    Parameters
+    ----------
+    wcs : APE-14 WCS or None
+        A FITS WCS of a cube is reduced to its two celestial axes.
+    argument : str
+        Name of the argument it came from, for the message.
+
+    Returns
+    -------
+    APE-14 WCS
+        High level, two pixel axes.
+
+    Raises
+    ------
+    ValueError
+        Where there is no WCS, or not one of two celestial pixel axes.
+    """
+    if wcs is None:
+        raise ValueError(
+            f"`{argument}` has no WCS, so its place on the sky is unknown; attach one, "
+            "or measure the shift in pixels with chi2_shift"
+        )
+    if isinstance(wcs, WCS):
+        if not wcs.has_celestial:
+            raise ValueError(
+                f"the WCS of `{argument}` has no celestial axes; give an image with sky coordinates"
+            )
+        return wcs if wcs.pixel_n_dim == 2 else wcs.celestial
+    high_level = HighLevelWCSWrapper(wcs) if not isinstance(wcs, BaseHighLevelWCS) else wcs
+    if high_level.low_level_wcs.pixel_n_dim != 2:
+        raise ValueError(
+            f"the WCS of `{argument}` has {high_level.low_level_wcs.pixel_n_dim} pixel axes, 2 are needed; "
+            "slice it to one plane"
+        )
+    return high_level
+
+
+def map_pixels(wcs_from, wcs_to, x, y) -> tuple[np.ndarray, np.ndarray]:
+    """Give the pixel of `wcs_to` that sees the same point of the sky; NaN where there is none.
+
+    Parameters
+    ----------
+    wcs_from, wcs_to : APE-14 WCS
+        High level, two pixel axes; frames may differ.
+    x, y : array_like
+        Pixel coordinates in `wcs_from`, centres at integers from 0.
+
+    Returns
+    -------
+    x, y : ndarray
+        Pixel coordinates in `wcs_to`.
+    """
+    x, y = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        # Points that the other projection cannot show come back NaN or unconverged; both are seen below.
+        warnings.simplefilter("ignore")
+        new_x, new_y = pixel_to_pixel(wcs_from, wcs_to, x, y)
+        back_x, back_y = pixel_to_pixel(wcs_to, wcs_from, new_x, new_y)
+    new_x, new_y = np.array(new_x, dtype=float), np.array(new_y, dtype=float)
+    lost = ~(np.hypot(back_x - x, back_y - y) < 0.5)
+    new_x[lost] = np.nan
+    new_y[lost] = np.nan
+    return new_x, new_y
+
+
+def pixel_jacobian(wcs_from, wcs_to, x, y) -> np.ndarray:
+    """Differentiate `map_pixels` by central differences of one pixel.
+
+    Parameters
+    ----------
+    wcs_from, wcs_to : APE-14 WCS
+        High level, two pixel axes.
+    x, y : array_like, shape (n,)
+        Where, in pixels of `wcs_from`.
+
+    Returns
+    -------
+    ndarray, shape (n, 2, 2)
+        ``[[dx'/dx, dx'/dy], [dy'/dx, dy'/dy]]``, x' and y' the pixels of `wcs_to`.
+    """
+    x, y = (np.atleast_1d(np.asarray(v, dtype=float)) for v in np.broadcast_arrays(x, y))
+    steps = np.array([[0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]])
+    new_x, new_y = map_pixels(wcs_from, wcs_to, x[:, None] + steps[:, 0], y[:, None] + steps[:, 1])
+    rows = [np.stack([v[:, 0] - v[:, 1], v[:, 2] - v[:, 3]], axis=-1) for v in (new_x, new_y)]
+    return np.stack(rows, axis=-2)
+
+
+class GridMap:
+    """The mapping of the pixels of a target window onto those of a source image, known on a grid of nodes.
+
+    Parameters
+    ----------
+    source_wcs : APE-14 WCS
+        Of the image that is to be resampled.
+    target_wcs : APE-14 WCS
+        Of the wanted grid.
+    window : Window
+        The part of the target that matters.
+    """
+
+    def __init__(self, source_wcs, target_wcs, window: Window):
+        self.window = window
+        self.node_x = np.linspace(window.x0 - 0.5, window.x1 - 0.5, NODES)
+        self.node_y = np.linspace(window.y0 - 0.5, window.y1 - 0.5, NODES)
+        x, y = np.meshgrid(self.node_x, self.node_y)
+        self.target_x, self.target_y = x, y
+        self.x, self.y = map_pixels(target_wcs, source_wcs, x, y)
+        jacobian = pixel_jacobian(target_wcs, source_wcs, x.ravel(), y.ravel())
+        self.jacobian = jacobian.reshape(*x.shape, 2, 2)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every node has its place in the source."""
+        return bool(np.isfinite(self.x).all())
+
+    def translation(self, tolerance: float | None = None) -> tuple[float, float] | None:
+        """Return (x, y) of source minus target where it is the same everywhere (to 1e-6 pixel), else None."""
+        if not self.complete:
+            return None
+        dx, dy = self.x - self.target_x, self.y - self.target_y
+        same = max(np.ptp(dx), np.ptp(dy)) < 2 * (SAME_PIXEL if tolerance is None else tolerance)
+        return (float(dx.mean()), float(dy.mean())) if same else None
+
+    @staticmethod
+    def is_whole(offset: tuple[float, float]) -> bool:
+        """Whether a translation is one of whole pixels, to 1e-6."""
+        return max(abs(v - round(v)) for v in offset) < SAME_PIXEL
+
+    def source_window(self) -> Window:
+        """Return the part of the source that the target window covers."""
+        return Window.around(self.x, self.y)
+
+    def stretches(self) -> np.ndarray:
+        """Return the median singular values, source pixels a target pixel, the larger first."""
+        good = np.isfinite(self.jacobian).all(axis=(2, 3))
+        if not good.any():
+            return np.array([np.nan, np.nan])
+        return np.median(np.linalg.svd(self.jacobian[good], compute_uv=False), axis=0)
+
+    def area_ratio(self) -> np.ndarray:
+        """Return |det J|, source pixels a target pixel, at the nodes (NODES, NODES)."""
+        return np.abs(np.linalg.det(self.jacobian))
