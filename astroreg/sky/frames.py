@@ -23,6 +23,7 @@ from astroreg.sky.rotations import lonlat_to_vector
 
 __all__ = [
     "UnlistedFrame",
+    "axis_units",
     "celestial_frame",
     "frame_rotation",
     "frame_text",
@@ -129,7 +130,9 @@ def pixel_to_lonlat(wcs, x, y):
     tuple of ndarray
         Longitude and latitude in radian, in the order (lon, lat) whatever the order of the axes.
     """
-    low_level = wcs.celestial if isinstance(wcs, WCS) else _low_level(wcs)
+    if isinstance(wcs, WCS):
+        return _fits_lonlat(wcs, x, y)
+    low_level = _low_level(wcs)
     if low_level.pixel_n_dim != 2:
         raise CorrectionError(
             f"`wcs` has {low_level.pixel_n_dim} pixel axes; give its two-dimensional celestial part"
@@ -140,9 +143,26 @@ def pixel_to_lonlat(wcs, x, y):
     return tuple(np.asarray(world[axis]) * u.Unit(units[axis]).to(u.rad) for axis in (lon_axis, lat_axis))
 
 
+def _fits_lonlat(wcs, x, y):
+    """As `pixel_to_lonlat`; further pixel axes stay at their reference pixel."""
+    plane = wcs.celestial if wcs.naxis > 2 and wcs.has_distortion else wcs
+    x, y = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
+    pixels = np.tile(plane.wcs.crpix - 1.0, (x.size, 1))
+    pixels[:, sorted((plane.wcs.lng, plane.wcs.lat))] = np.stack([x.ravel(), y.ravel()], axis=-1)
+    world = plane.all_pix2world(pixels, 0)
+    units = axis_units(plane)
+    return tuple(
+        np.radians(world[:, axis].reshape(x.shape) * unit)
+        for axis, unit in zip((plane.wcs.lng, plane.wcs.lat), units, strict=True)
+    )
+
+
+def axis_units(wcs: WCS) -> tuple[float, float]:
+    """Degrees in one CUNIT of the longitude and of the latitude axis."""
+    return tuple(u.Unit(wcs.wcs.cunit[axis]).to(u.deg) for axis in (wcs.wcs.lng, wcs.wcs.lat))
+
+
 def _celestial_world_axes(low_level):
-    if isinstance(low_level, WCS):
-        return low_level.wcs.lng, low_level.wcs.lat
     components = low_level.world_axis_object_components
     classes = low_level.world_axis_object_classes
     found = {}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from astropy.wcs import WCS
-from astropy.wcs.utils import proj_plane_pixel_scales
 
-from astroreg.sky.frames import pixel_to_lonlat
+from astroreg.sky.frames import axis_units, pixel_to_lonlat
 from astroreg.sky.rotations import angular_distance, lonlat_to_vector
 
 __all__ = ["GRID_TOLERANCE", "field_radius", "grid_pixels", "rotation_residual", "shift_residual"]
@@ -71,7 +70,9 @@ def _difference(nominal, corrected, start, end, rotation):
 
 def _pixel_scale(wcs):
     """The smaller side of a pixel in the plane of projection, in radian."""
-    return np.radians(np.min(np.abs(proj_plane_pixel_scales(wcs.celestial))))
+    rows, columns = [wcs.wcs.lng, wcs.wcs.lat], sorted((wcs.wcs.lng, wcs.wcs.lat))
+    matrix = wcs.pixel_scale_matrix[np.ix_(rows, columns)] * np.array(axis_units(wcs))[:, np.newaxis]
+    return np.radians(np.min(np.linalg.norm(matrix, axis=0)))
 
 
 def field_radius(wcs: WCS, pivot: np.ndarray) -> float:

@@ -1,0 +1,127 @@
+"""WCS keywords of a FITS header: their names, their values, and the WCS they make."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs import WCS
+
+from astroreg.exceptions import CorrectionError
+
+__all__ = [
+    "add_card",
+    "has_lookup_tables",
+    "header_units",
+    "letter_of",
+    "number",
+    "read_wcs",
+    "set_number",
+    "wcs_keywords",
+]
+
+# Every keyword that has a form with a letter (FITS 4.0, table 22), without the letter.
+LETTERED = (
+    r"(?:WCSAXES|WCSNAME|LONPOLE|LATPOLE|RADESYS|EQUINOX|SPECSYS|SSYSOBS|SSYSSRC|VELOSYS|VELANGL|ZSOURCE|"
+    r"RESTFRQ|RESTWAV|(?:CTYPE|CRVAL|CRPIX|CDELT|CUNIT|CNAME|CRDER|CSYER|CPERI|CZPHS)\d+|"
+    r"(?:CD|PC)\d+_\d+|(?:PV|PS)\d+_\d+)"
+)
+LOOKUP = re.compile(r"(?:CPDIS|CPERR|DP|D2IMDIS|D2IMERR|DQ)\d+(?:\..*)?|D2IMEXT")
+
+
+def letter_of(key: str) -> str:
+    """The suffix of the keywords of a WCS: nothing for the primary one, ``" "``."""
+    return key.strip()
+
+
+def wcs_keywords(header: fits.Header, key: str) -> list[str]:
+    """Keywords of one WCS of a header that have a form with a letter, in their order."""
+    pattern = re.compile(LETTERED + letter_of(key))
+    return [name for name in dict.fromkeys(header) if pattern.fullmatch(name)]
+
+
+def has_lookup_tables(header: fits.Header) -> bool:
+    """Whether the header refers to distortion tables in other HDUs."""
+    return any(LOOKUP.fullmatch(name) for name in header)
+
+
+def read_wcs(header: fits.Header, key: str, fobj=None) -> WCS:
+    """The WCS of a header, without any of astropy's remarks on repaired keywords.
+
+    Lookup tables are left out where ``fobj`` is not given: they act before the linear matrix, so
+    they are no concern of a rotation.
+
+    Raises
+    ------
+    CorrectionError
+        If the header does not make a celestial WCS.
+    """
+    text = header.copy()
+    if fobj is None:
+        for name in [name for name in text if LOOKUP.fullmatch(name)]:
+            text.remove(name, ignore_missing=True, remove_all=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            wcs = WCS(text, fobj, key=key)
+            wcs.wcs.set()
+    except (ValueError, KeyError, TypeError, AssertionError, MemoryError, fits.VerifyError) as error:
+        reason = str(error).strip().splitlines()
+        raise CorrectionError(
+            f"`header` has no readable WCS '{key}': {reason[0] if reason else error!r}"
+        ) from error
+    if wcs.wcs.lng < 0 or wcs.wcs.lat < 0:
+        raise CorrectionError(
+            f"`header` has no pair of celestial axes in its WCS '{key}'; nothing to correct"
+        )
+    return wcs
+
+
+def header_units(header: fits.Header, wcs: WCS, key: str) -> tuple[float, float]:
+    """Degrees in one unit of the header's longitude and latitude values (CUNIT; deg if absent)."""
+    return tuple(_degrees(header, f"CUNIT{axis + 1}{letter_of(key)}") for axis in (wcs.wcs.lng, wcs.wcs.lat))
+
+
+def _degrees(header, name):
+    text = str(header.get(name, "deg")).strip() or "deg"
+    for attempt in (text, text.lower(), text.lower().rstrip("s")):
+        try:
+            return u.Unit(attempt).to(u.deg)
+        except (ValueError, u.UnitConversionError):
+            continue
+    raise CorrectionError(f"{name} = '{text}' is not a unit of angle; set it to 'deg'")
+
+
+def number(header: fits.Header, name: str, default: float) -> float:
+    """The value of a keyword as a number, or the default where it is absent."""
+    if name in header and header.count(name) > 1:
+        raise CorrectionError(f"{name} stands twice in `header`; remove the wrong one")
+    try:
+        value = float(header.get(name, default))
+    except (TypeError, ValueError) as error:
+        raise CorrectionError(f"{name} is not a number in `header`: {header[name]!r}") from error
+    if not np.isfinite(value):
+        raise CorrectionError(f"{name} is not finite in `header`")
+    return value
+
+
+def set_number(header: fits.Header, name: str, value: float, comment: str = "") -> None:
+    """Write a number in place, or after the last WCS card of the header where it is new."""
+    if name in header:
+        header[name] = float(value)
+    else:
+        add_card(header, fits.Card(name, float(value), comment))
+
+
+def add_card(header: fits.Header, card: fits.Card) -> None:
+    """Add a card behind the last WCS card with the same letter, or at the end."""
+    match = re.fullmatch(LETTERED + "([A-Z]?)", card.keyword)
+    names = wcs_keywords(header, match.group(1)) if match else []
+    if names:
+        header.insert(names[-1], card, after=True)
+    else:
+        header.append(card)
