@@ -77,8 +77,10 @@ def shift_limit(
     if not (variance[good] > 0).all():
         raise ValueError("`sigma_image` and `sigma_reference` are both 0 at some pixels: their limit is 0")
     gx, gy = _spline_gradient(sky) if gradient is None else gradient
-    columns = [scale * gx, scale * gy] + [sky] * fit_scale + [np.ones(sky.shape)] * fit_background
-    known = _marginal_sigma(np.array([c[good] for c in columns]), 1 / variance[good])
+    root = np.sqrt(1 / variance[good])
+    gradients = np.array([root * scale * g[good] for g in (gx, gy)])
+    nuisances = np.array([root * sky[good]] * fit_scale + [root] * fit_background)
+    known = _marginal_sigma(gradients, nuisances, 1e-12 * scale * np.linalg.norm(root * sky[good]))
     if known_sky:
         return known * u.pixel
     noise = [np.broadcast_to(v, sky.shape)[good].mean() for v in (variance_reference, variance_image)]
@@ -87,15 +89,20 @@ def shift_limit(
     return known * np.sqrt(factor) * u.pixel
 
 
-def _marginal_sigma(columns, weight):
-    """Return the first two diagonal terms of the inverse Fisher matrix, as standard deviations."""
-    # Unit columns keep a scene of any unit well conditioned.
-    norms = np.sqrt((weight * columns**2).sum(axis=1))
-    if not (norms > 0).all():
-        return np.full(2, np.inf)
-    unit = columns / norms[:, None]
-    covariance = np.linalg.inv((weight * unit) @ unit.T)
-    return np.sqrt(np.diag(covariance)[:2]) / norms[:2]
+def _marginal_sigma(gradients, nuisances, floor):
+    """Return the sigmas of two parameters of a linear model; infinite where it does not hold them.
+
+    Columns of a norm below `floor`, or 1e-10 of the whole, are rounding errors of the derivatives.
+    """
+    floor = max(floor, 1e-10 * np.linalg.norm(gradients))
+    if len(nuisances):  # what the nuisances can imitate is lost
+        unit = nuisances / np.maximum(np.linalg.norm(nuisances, axis=1), np.finfo(float).tiny)[:, None]
+        gradients = gradients - np.linalg.lstsq(unit.T, gradients.T, rcond=None)[0].T @ unit
+    values, vectors = np.linalg.eigh(gradients @ gradients.T)
+    variance = np.zeros(2)
+    for value, square in zip(values, vectors.T**2, strict=True):
+        variance += square / value if value > floor**2 else np.where(square > 1e-10, np.inf, 0.0)
+    return np.sqrt(variance)
 
 
 def unknown_sky_factor(power, mean_square_gradient, noise_reference, noise_image):
