@@ -73,7 +73,8 @@ def _pixels(quantity: u.Quantity, wcs: Any, shape: tuple[int, int], argument: st
         raise ValueError(f"`{argument}` is in {quantity.unit}; {_MAX_SHIFT_MEND}")
     if not is_celestial(wcs):
         raise ValueError(
-            f"`{argument}` is an angle ({quantity}), but `image` has no celestial WCS; give it in pixels"
+            f"`{argument}` is an angle ({quantity}), but `image` has no usable celestial WCS; "
+            "give it in pixels"
         )
     scale = pixel_scale(wcs, shape).to_value(u.arcsec)
     if not (np.isfinite(scale) and scale > 0):

@@ -9,8 +9,10 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.wcs import WCS
+from astropy.wcs import WCS, WcsError
 from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
+
+from astroreg.sky.frames import pixel_to_lonlat
 
 __all__ = ["image_wcs", "is_celestial", "pixel_scale"]
 
@@ -22,8 +24,8 @@ def image_wcs(
 
     Parameters
     ----------
-    wcs : APE-14 WCS, HDUList or None
-        The WCS; or the file that the header is part of, for its distortion tables.
+    wcs : APE-14 WCS or None
+        The WCS.
     header : Header or None
         Where to look for a WCS if none is given.
     shape : tuple of int
@@ -43,11 +45,11 @@ def image_wcs(
     ValueError
         If the WCS has not as many pixel axes as the data.
     """
-    if wcs is None or isinstance(wcs, fits.HDUList):
-        wcs = _wcs_of_header(header, wcs)
+    if wcs is None:
+        wcs = _wcs_of_header(header)
     if wcs is None or _pixel_axes(wcs, argument) == 2:
         return wcs
-    if len(shape) == 2 and isinstance(wcs, WCS) and wcs.has_celestial:
+    if len(shape) == 2 and isinstance(wcs, WCS) and is_celestial(wcs):
         return wcs.celestial
     if _pixel_axes(wcs, argument) != len(shape):
         raise ValueError(
@@ -70,14 +72,14 @@ def _pixel_axes(wcs: Any, argument: str) -> int:
     return count
 
 
-def _wcs_of_header(header: fits.Header | None, hdus: fits.HDUList | None) -> WCS | None:
+def _wcs_of_header(header: fits.Header | None) -> WCS | None:
     """Build the WCS of a header that has one; a header that astropy cannot read counts as without."""
     if header is None or not (header.get("CTYPE1") and header.get("CTYPE2")):
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return WCS(header, fobj=hdus)
+            return WCS(header)
     except Exception:  # wcslib raises a dozen kinds for what hostile headers hold
         return None
 
@@ -93,12 +95,15 @@ def is_celestial(wcs: Any) -> bool:
     Returns
     -------
     bool
-        False for None and for spectral or linear axes.
+        False for None, for spectral or linear axes, and for a WCS that cannot be used.
     """
     if wcs is None:
         return False
     if isinstance(wcs, WCS):
-        return wcs.has_celestial
+        try:
+            return wcs.has_celestial
+        except WcsError:  # a singular matrix, keywords that contradict each other
+            return False
     classes = getattr(wcs, "low_level_wcs", wcs).world_axis_object_classes.values()
     return any(isinstance(entry[0], type) and issubclass(entry[0], SkyCoord) for entry in classes)
 
@@ -119,13 +124,14 @@ def pixel_scale(wcs: Any, shape: tuple[int, int]) -> u.Quantity:
         In arcsec; NaN where the WCS gives no position there.
     """
     y, x = (shape[0] - 1) / 2, (shape[1] - 1) / 2
-    low = getattr(wcs, "low_level_wcs", wcs)
-    high = wcs if hasattr(wcs, "pixel_to_world") else HighLevelWCSWrapper(low)
     # the centre and half a pixel to either side along x and along y
-    world = high.pixel_to_world(x + np.array([0, 0.5, -0.5, 0, 0]), y + np.array([0, 0, 0, 0.5, -0.5]))
-    parts = world if isinstance(world, list | tuple) else [world]
-    sky = next(part for part in parts if isinstance(part, SkyCoord))
-    lon, lat = sky[0].spherical_offsets_to(sky[1:])
-    east, north = lon.to_value(u.arcsec), lat.to_value(u.arcsec)
+    try:
+        lon, lat = pixel_to_lonlat(
+            wcs, x + np.array([0, 0.5, -0.5, 0, 0]), y + np.array([0, 0, 0, 0.5, -0.5])
+        )
+    except ValueError:  # WcsError is one: a singular matrix, a pixel outside the projection
+        return np.nan * u.arcsec
+    centre, around = SkyCoord(lon[0], lat[0], unit="rad"), SkyCoord(lon[1:], lat[1:], unit="rad")
+    east, north = (offset.to_value(u.arcsec) for offset in centre.spherical_offsets_to(around))
     area = (east[0] - east[1]) * (north[2] - north[3]) - (east[2] - east[3]) * (north[0] - north[1])
     return np.sqrt(abs(area)) * u.arcsec

@@ -119,15 +119,15 @@ def _require_side(frame: Frame, argument: str) -> None:
 def _parts(obj: Any, argument: str, hdu: Any) -> Parts:
     """Dispatch on what `obj` is; ndarray before objects with ``.data``, which arrays have too."""
     if isinstance(obj, (str, os.PathLike)):
-        return _from_file(obj, argument, hdu)
+        return _from_file(obj, hdu)
     if isinstance(obj, fits.HDUList):
-        return _from_hdu_list(obj, argument, hdu)
+        return _from_hdus(obj, argument, hdu)
     if hdu is not None:
         raise ValueError(
             f"an HDU was chosen ({hdu!r}), but `{argument}` is no file: give a path, or leave the HDU out"
         )
-    if isinstance(obj, _HDU_TYPES):
-        return _from_hdu(obj, argument)
+    if isinstance(obj, fits.hdu.base._BaseHDU):
+        return _from_hdus(fits.HDUList([obj]), argument, 0)
     if isinstance(obj, np.ndarray):
         return _from_array(obj)
     if isinstance(obj, u.function.FunctionQuantity):
@@ -144,37 +144,23 @@ def _parts(obj: Any, argument: str, hdu: Any) -> Parts:
     )
 
 
-_HDU_TYPES = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU, fits.hdu.base._BaseHDU)
-
-
-def _from_file(path: str | os.PathLike, argument: str, hdu: Any) -> Parts:
+def _from_file(path: str | os.PathLike, hdu: Any) -> Parts:
     from astroreg.files import open_image
 
-    opened = open_image(path, hdu=hdu)
-    label = str(opened.label or path)
-    return Parts(opened.data, opened.unit, opened.mask, opened.uncertainty, opened.wcs, opened.header, label)
+    return _from_file_image(open_image(path, hdu=hdu))
 
 
-def _from_hdu_list(hdus: fits.HDUList, argument: str, hdu: Any) -> Parts:
-    if hdu is not None:
-        try:
-            return _from_hdu(hdus[hdu], argument, hdus)
-        except (KeyError, IndexError) as error:
-            names = ", ".join(f"{i} {one.name}" for i, one in enumerate(hdus))
-            raise ValueError(f"`{argument}` has no HDU {hdu!r}; it has {names}") from error
-    for one in hdus:
-        if one.is_image and one.header.get("NAXIS", 0) >= 2:
-            return _from_hdu(one, argument, hdus)
-    raise ValueError(f"`{argument}` has no HDU with a 2-D image among its {len(hdus)}")
+def _from_hdus(hdus: fits.HDUList, argument: str, hdu: Any) -> Parts:
+    from astroreg.files import image_from_hdus
+
+    name = hdus.filename()
+    parts = _from_file_image(image_from_hdus(hdus, hdu=hdu, label=name or f"`{argument}`"))
+    return parts if name else replace(parts, label="")
 
 
-def _from_hdu(hdu: Any, argument: str, hdus: fits.HDUList | None = None) -> Parts:
-    if not getattr(hdu, "is_image", False):
-        raise TypeError(f"`{argument}` is a {type(hdu).__name__}, not an image; choose an HDU that holds one")
-    if hdu.data is None:
-        raise ValueError(f"`{argument}` is an HDU without data; choose the HDU that holds the image")
-    unit = u.Unit(hdu.header["BUNIT"], parse_strict="silent") if hdu.header.get("BUNIT") else None
-    return Parts(hdu.data, unit, wcs=hdus, header=hdu.header)
+def _from_file_image(image: Any) -> Parts:
+    """The files see to lookup tables, companion HDUs and the spelling of units."""
+    return Parts(image.data, image.unit, image.mask, image.uncertainty, image.wcs, image.header, image.label)
 
 
 def _from_array(array: np.ndarray) -> Parts:
