@@ -28,6 +28,8 @@ __all__ = [
     "frame_rotation",
     "frame_text",
     "pixel_to_lonlat",
+    "realize",
+    "require_projection",
     "unit_vector",
 ]
 
@@ -82,16 +84,27 @@ def celestial_frame(wcs) -> BaseCoordinateFrame:
 
 
 def _fits_frame(wcs):
-    longitude, latitude = wcs.wcs.lng, wcs.wcs.lat
-    if longitude < 0 or latitude < 0:
-        raise CorrectionError(
-            f"`wcs` has no pair of celestial axes (CTYPE {list(wcs.wcs.ctype)}); "
-            "give the WCS of an image of the sky"
-        )
+    require_projection(wcs)
     try:
         return wcs_to_celestial_frame(wcs)
     except ValueError:
         return _frame_by_axis_type(wcs)
+
+
+def require_projection(wcs: WCS) -> None:
+    """Refuse a FITS WCS without a pair of celestial axes in a projection.
+
+    Raises
+    ------
+    CorrectionError
+        If there is none: linear axes called RA and DEC are no map of the sphere.
+    """
+    wcs.wcs.set()
+    if wcs.wcs.lng < 0 or wcs.wcs.lat < 0 or not wcs.wcs.cel.prj.code.strip():
+        raise CorrectionError(
+            f"the WCS has no pair of celestial axes in a projection (CTYPE {list(wcs.wcs.ctype)}); "
+            "give the WCS of an image of the sky"
+        )
 
 
 def _frame_by_axis_type(wcs):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import warnings
+from contextlib import contextmanager
 
 import astropy.units as u
 import numpy as np
+from astropy import log
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 
 from astroreg.exceptions import CorrectionError
+from astroreg.sky.frames import require_projection
 
 __all__ = [
     "add_card",
@@ -19,6 +22,7 @@ __all__ = [
     "header_units",
     "letter_of",
     "number",
+    "quiet_astropy",
     "read_wcs",
     "set_number",
     "wcs_keywords",
@@ -49,6 +53,19 @@ def has_lookup_tables(header: fits.Header) -> bool:
     return any(LOOKUP.fullmatch(name) for name in header)
 
 
+@contextmanager
+def quiet_astropy():
+    """Keep back astropy's warnings and INFO lines on keywords that it repairs."""
+    level = log.level
+    log.setLevel("WARNING")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            yield
+    finally:
+        log.setLevel(level)
+
+
 def read_wcs(header: fits.Header, key: str, fobj=None) -> WCS:
     """The WCS of a header, without any of astropy's remarks on repaired keywords.
 
@@ -65,19 +82,13 @@ def read_wcs(header: fits.Header, key: str, fobj=None) -> WCS:
         for name in [name for name in text if LOOKUP.fullmatch(name)]:
             text.remove(name, ignore_missing=True, remove_all=True)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
+        with quiet_astropy():
             wcs = WCS(text, fobj, key=key)
             wcs.wcs.set()
     except (ValueError, KeyError, TypeError, AssertionError, MemoryError, fits.VerifyError) as error:
-        reason = str(error).strip().splitlines()
-        raise CorrectionError(
-            f"`header` has no readable WCS '{key}': {reason[0] if reason else error!r}"
-        ) from error
-    if wcs.wcs.lng < 0 or wcs.wcs.lat < 0:
-        raise CorrectionError(
-            f"`header` has no pair of celestial axes in its WCS '{key}'; nothing to correct"
-        )
+        reason = (str(error).strip() or repr(error)).splitlines()[-1]
+        raise CorrectionError(f"`header` has no readable WCS '{key}': {reason}") from error
+    require_projection(wcs)
     return wcs
 
 

@@ -6,12 +6,10 @@ apply. None of them checks its result: `astroreg.sky.header` re-reads it.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 
 from astroreg.exceptions import CorrectionError
@@ -22,6 +20,7 @@ from astroreg.sky.header_cards import (
     header_units,
     letter_of,
     number,
+    quiet_astropy,
     set_number,
     wcs_keywords,
 )
@@ -166,8 +165,7 @@ def full_form(source: HeaderWCS, rotation: np.ndarray) -> fits.Header | None:
         corrected = rotated_fits_wcs(source.wcs, rotation)
     except CorrectionError:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyWarning)
+    with quiet_astropy():
         written = corrected.to_header(relax=True, key=source.letter or None)
     header = source.header.copy()
     new = {name: written.cards[name] for name in wcs_keywords(written, source.key)}
