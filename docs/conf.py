@@ -6,6 +6,7 @@ from importlib.metadata import version as installed_version
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util.docutils import SphinxDirective
 from sphinx_astropy.conf.v2 import *  # noqa: F403
 from sphinx_astropy.conf.v2 import exclude_patterns, extensions, intersphinx_mapping
@@ -27,13 +28,17 @@ if os.environ.get("READTHEDOCS") == "True" or os.environ.get("ASTROREG_DOCS_LINK
 else:
     intersphinx_mapping.clear()
 
-extensions += ["sphinx.ext.mathjax"] if "sphinx.ext.mathjax" not in extensions else []
+# Equations are written as MathML when the pages are made: they can be read without the network too.
+extensions.remove("sphinx.ext.mathjax")
+html_math_renderer = "mathml"
 exclude_patterns += ["_build", "**.ipynb_checkpoints"]
 numpydoc_xref_param_type = False
 # Attributes of the result classes are listed once, by their docstring.
 automodsumm_inherited_members = False
 html_title = f"astroreg {release}"
-html_theme_options = {"navigation_depth": 2, "show_nav_level": 2, "icon_links": []}
+# All pages in the side bar; the theme would put the first few into the top line.
+html_theme_options = {"navbar_center": [], "icon_links": []}
+html_sidebars = {"**": ["globaltoc.html"], "index": []}
 htmlhelp_basename = "astroregdoc"
 # The date would make two builds of one version differ.
 html_last_updated_fmt = None
@@ -58,5 +63,23 @@ class FlagTable(SphinxDirective):
         return container.children
 
 
+def write_inline_math(writer, node):
+    writer.body.append(tex2mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def write_display_math(writer, node):
+    # What Sphinx's own renderer does: lines that are aligned at "&" need an environment.
+    text = node.astext()
+    if "\\\\" in text or "&" in text:
+        text = rf"\begin{{aligned}}{text}\end{{aligned}}"
+    style = "text-align: center; margin: 1.2em 0; padding: 0.3em 0; overflow-x: auto"
+    writer.body.append(writer.starttag(node, "div", CLASS="equation", STYLE=style))
+    writer.body.append(tex2mathml(text, as_block=True))
+    writer.body.append("</div>")
+    raise nodes.SkipNode
+
+
 def setup(app):
     app.add_directive("flag-table", FlagTable)
+    app.add_html_math_renderer("mathml", (write_inline_math, None), (write_display_math, None))
