@@ -11,7 +11,16 @@ from astroreg.exceptions import CorrectionError
 from astroreg.sky.frames import pixel_to_lonlat
 from astroreg.sky.rotations import local_basis, lonlat_to_vector
 
-__all__ = ["ErrorEllipse", "checked", "ellipse", "finite_lonlat", "from_pixels", "in_pixel", "transport"]
+__all__ = [
+    "ErrorEllipse",
+    "checked",
+    "ellipse",
+    "finite_lonlat",
+    "from_pixels",
+    "in_pixel",
+    "jacobian",
+    "transport",
+]
 
 # Half step, in pixel, of the central differences: long against the rounding of world
 # coordinates (1e-13 deg), short against the scale on which distortions change.
@@ -76,21 +85,43 @@ def finite_lonlat(wcs, pixels):
     return lon, lat
 
 
+def jacobian(wcs, pixel, *, origin=None) -> np.ndarray:
+    """Derivative of the offsets (lon, lat) on the sky with respect to the pixel (x, y).
+
+    By central differences through the full WCS, with its distortions.
+
+    Parameters
+    ----------
+    wcs : `astropy.wcs.WCS` or any APE-14 WCS
+        The WCS.
+    pixel : array-like, shape (2,)
+        Where the derivative is taken.
+    origin : array-like, shape (2,), optional
+        The pixel from which the offsets are told, and whose East and North they use; by default
+        ``pixel`` itself.
+
+    Returns
+    -------
+    ndarray, shape (2, 2)
+        In arcsec per pixel; rows lon and lat, columns x and y.
+    """
+    step = JACOBIAN_STEP
+    around = np.asarray(pixel) + np.array([[step, 0], [-step, 0], [0, step], [0, -step]])
+    lon, lat = finite_lonlat(wcs, np.vstack([[pixel if origin is None else origin], around]))
+    radial, east, north = local_basis(lon[0], lat[0]) @ lonlat_to_vector(lon[1:], lat[1:]).T
+    offsets = np.array([np.arctan2(east, radial), np.arctan2(north, np.hypot(radial, east))])
+    return (offsets[:, ::2] - offsets[:, 1::2]) / (2 * step) * u.rad.to(u.arcsec)
+
+
 def from_pixels(wcs, covariance, pivot, shift):
     """Covariance on the sky, ``J C J^T``, of a pixel shift with covariance C (pixel2).
 
-    J is the derivative of the offsets (lon, lat), as told at the nominal pivot, with respect to the
-    shift (x, y), at the measured shift.
+    J is the derivative of the offset, as told at the nominal pivot, with respect to the shift, at
+    the measured shift.
     """
-    step = JACOBIAN_STEP
-    true = np.asarray(pivot) - np.asarray(shift)
-    around = true + np.array([[step, 0], [-step, 0], [0, step], [0, -step]])
-    lon, lat = finite_lonlat(wcs, np.vstack([[pivot], around]))
-    radial, east, north = local_basis(lon[0], lat[0]) @ lonlat_to_vector(lon[1:], lat[1:]).T
-    offsets = np.array([np.arctan2(east, radial), np.arctan2(north, np.hypot(radial, east))])
     # W(p0 - d): the sign of the derivative with respect to d cancels in J C J^T.
-    jacobian = (offsets[:, ::2] - offsets[:, 1::2]) / (2 * step) * u.rad.to(u.arcsec)
-    sky = jacobian @ covariance @ jacobian.T
+    matrix = jacobian(wcs, np.asarray(pivot) - np.asarray(shift), origin=pivot)
+    sky = matrix @ covariance @ matrix.T
     return (sky + sky.T) / 2 * u.arcsec**2
 
 
@@ -114,8 +145,8 @@ def transport(covariance, start, end):
     _, east1, north1 = end
     # An offset (lon, lat) is the small rotation w = lon north - lat east about the line of
     # sight crossed with it; read back, lon = w . north and lat = -w . east.
-    jacobian = np.array([[north1 @ north0, -north1 @ east0], [-east1 @ north0, east1 @ east0]])
-    return jacobian @ covariance @ jacobian.T
+    turn = np.array([[north1 @ north0, -north1 @ east0], [-east1 @ north0, east1 @ east0]])
+    return turn @ covariance @ turn.T
 
 
 def ellipse(covariance) -> ErrorEllipse:
