@@ -110,8 +110,8 @@ def write_table_atomic(
     target: str | os.PathLike,
     table: Table,
     *,
-    format: str = "ascii.ecsv",
-    overwrite: bool = False,  # noqa: A002
+    table_format: str = "ascii.ecsv",
+    overwrite: bool = False,
 ) -> Path:
     """Write a table completely or not at all.
 
@@ -121,7 +121,7 @@ def write_table_atomic(
         The file to write.
     table : `~astropy.table.Table`
         What to write.
-    format : str, optional
+    table_format : str, optional
         A format of `astropy.table.Table.write`; default ``"ascii.ecsv"``, which keeps the units.
     overwrite : bool, optional
         Whether an existing file may be replaced; default False.
@@ -132,7 +132,7 @@ def write_table_atomic(
         The file written.
     """
     with replacing(target, overwrite=overwrite) as temporary:
-        table.write(temporary, format=format)
+        table.write(temporary, format=table_format)
     return Path(target)
 
 

@@ -149,6 +149,6 @@ def require_room(hdu: fits.ImageHDU, label: str) -> None:
         memory = 2**40
     if needed > memory / 2:
         raise ValueError(
-            f"{label} announces {hdu.shape} pixels, which need {needed / 1e9:.1f} GB of the {memory / 1e9:.1f} GB "
-            "of memory; cut out the part that is wanted"
+            f"{label} announces {hdu.shape} pixels, which need {needed / 1e9:.1f} GB of the "
+            f"{memory / 1e9:.1f} GB of memory; cut out the part that is wanted"
         )

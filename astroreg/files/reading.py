@@ -254,7 +254,8 @@ def _kept_axes(hdu: fits.ImageHDU, label: str) -> tuple[int, int]:
     long = [axis for axis, length in enumerate(shape) if length > 1]
     if len(long) > 2:
         raise ValueError(
-            f"{label} is a cube of shape {tuple(shape)}; give one plane of it, or its sum along the other axes"
+            f"{label} is a cube of shape {tuple(shape)}; give one plane of it, "
+            "or its sum along the other axes"
         )
     # an image of one row or column keeps its last axes
     spare = [axis for axis in reversed(range(len(shape))) if axis not in long]
@@ -298,7 +299,8 @@ def _unit(text: object, label: str) -> u.UnitBase | None:
             except (ValueError, TypeError):
                 continue
     warnings.warn(
-        f"BUNIT {text[:40]!r} of {label} is not a unit that astropy knows; the image is taken as without unit",
+        f"BUNIT {text[:40]!r} of {label} is not a unit that astropy knows; "
+        "the image is taken as without unit",
         AstroregWarning,
         stacklevel=4,
     )

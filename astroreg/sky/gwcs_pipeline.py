@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import warnings
 
-import numpy as np
 import astropy.units as u
+import numpy as np
 from astropy.modeling import models
 from scipy.spatial.transform import Rotation
 
 from astroreg.exceptions import AstroregWarning, CorrectionError
-from astroreg.sky.frames import celestial_frame, realize, unit_vector
+from astroreg.sky.frames import celestial_frame, unit_vector
 from astroreg.sky.grid_check import GRID_TOLERANCE
 from astroreg.sky.rotations import angular_distance, lonlat_to_vector, vector_to_lonlat
 from astroreg.sky.wrapped_wcs import celestial_world_axes
@@ -75,7 +75,9 @@ def _with_inserted_rotation(wcs, rotation):
     corrected = _inserted(wcs, wcs.available_frames[-1], _sky_rotation(wcs, rotation), after=False)
     residual = _residual(wcs, corrected, rotation)
     if not residual < GRID_TOLERANCE:
-        raise CorrectionError(f"the corrected `wcs` differs from the rotation by {residual:.2g} pixel; it was left alone")
+        raise CorrectionError(
+            f"the corrected `wcs` differs from the rotation by {residual:.2g} pixel; it was left alone"
+        )
     return corrected
 
 
@@ -109,7 +111,9 @@ def _sky_rotation(wcs, rotation):
     order = [lon, lat, *others]
     if order == sorted(order):
         return turn
-    return models.Mapping(tuple(order)) | turn | models.Mapping(tuple(int(place) for place in np.argsort(order)))
+    return (
+        models.Mapping(tuple(order)) | turn | models.Mapping(tuple(int(place) for place in np.argsort(order)))
+    )
 
 
 def _scaled(factors):
@@ -137,14 +141,16 @@ def _with_tangent_plane_correction(wcs, rotation, correction, wcsinfo):
     try:
         corrector = _corrector_class(correctors, wcsinfo, earlier)(wcs, info)
     except ValueError as error:
-        raise CorrectionError(f"`wcs` has a frame v2v3, but is not built like that of JWST or Roman: {error}") from error
+        raise CorrectionError(
+            f"`wcs` has a frame v2v3, but is not built like that of JWST or Roman: {error}"
+        ) from error
     corrector.set_correction(*_affine(corrector, wcs, rotation, correction))
     corrected = corrector.wcs
     corrected.pixel_shape = wcs.pixel_shape
     residual = _residual(wcs, corrected, rotation)
     if not residual < TANGENT_PLANE_TOLERANCE:
         warnings.warn(
-            f"the tangent-plane correction of the gWCS differs from the rotation by up to {residual:.2g} pixel",
+            f"the tangent-plane correction differs from the rotation by up to {residual:.2g} pixel",
             AstroregWarning,
             stacklevel=6,
         )
@@ -176,7 +182,9 @@ def _reference_angles(wcs, wcsinfo, earlier):
         try:
             return {name: float(wcsinfo[name]) for name in ("v2_ref", "v3_ref", "roll_ref")}
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError("`wcsinfo` must hold the numbers v2_ref, v3_ref [arcsec] and roll_ref [deg]") from error
+            raise ValueError(
+                "`wcsinfo` must hold the numbers v2_ref, v3_ref [arcsec] and roll_ref [deg]"
+            ) from error
     for model in _all_models(wcs):
         if isinstance(model, models.RotationSequence3D) and model.axes_order == "zyxyz":
             v2, v3, roll, *_ = model.angles.value
@@ -200,7 +208,9 @@ def _affine(corrector, wcs, rotation, correction):
     where the image lies beside the tangent point.
     """
     sky = _sky_grid(wcs, correction)
-    start, end = (np.array(corrector.world_to_tanp(*_degrees(vectors))).T for vectors in (sky, sky @ rotation.T))
+    start, end = (
+        np.array(corrector.world_to_tanp(*_degrees(vectors))).T for vectors in (sky, sky @ rotation.T)
+    )
     middle = start.mean(axis=0)
     design = np.column_stack([np.ones(len(start)), start - middle])
     # of the differences, not of the positions: the fit then keeps all digits of a small correction
@@ -217,7 +227,9 @@ def _sky_grid(wcs, correction):
         if len(vectors) >= 3:
             return vectors
     pivot = unit_vector(correction.transform_to(celestial_frame(wcs)).pivot)
-    arcmin = np.radians(np.array([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]]) / 60)
+    arcmin = np.radians(
+        np.array([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]]) / 60
+    )
     return (pivot + arcmin) / np.linalg.norm(pivot + arcmin, axis=1, keepdims=True)
 
 
@@ -235,7 +247,10 @@ def _size_is_known(wcs):
 def _pixel_grid(wcs):
     """Pixels of a grid over the image, one flat array an axis; of an unknown size, 100 pixels."""
     if wcs.pixel_bounds is not None:
-        bounds = [tuple(sorted(float(getattr(limit, "value", limit)) for limit in pair)) for pair in wcs.pixel_bounds]
+        bounds = [
+            tuple(sorted(float(getattr(limit, "value", limit)) for limit in pair))
+            for pair in wcs.pixel_bounds
+        ]
     else:
         bounds = [(0.0, size - 1.0) for size in wcs.pixel_shape or (100,) * wcs.pixel_n_dim]
     axes = [np.linspace(low, high, _GRID_POINTS if high > low else 1) for low, high in bounds]
@@ -257,9 +272,8 @@ def _residual(nominal, corrected, rotation):
     wanted = _unit_vectors(nominal, pixels) @ rotation.T
     beside = _unit_vectors(nominal, (pixels[0] + 0.1, *pixels[1:])) @ rotation.T
     found = _unit_vectors(corrected, pixels)
-    scale = angular_distance(beside, wanted) / 0.1
-    distance = angular_distance(found, wanted) / scale
-    on_sky = np.isfinite(distance) | np.isfinite(found[:, 0]) & np.isfinite(wanted[:, 0])
-    if not np.any(on_sky) or np.any(np.isfinite(wanted[:, 0]) != np.isfinite(found[:, 0])):
+    on_sky = np.isfinite(wanted[:, 0])
+    if not np.any(on_sky) or np.any(on_sky != np.isfinite(found[:, 0])):
         return np.inf
-    return float(np.nanmax(distance[on_sky]))
+    pixel = np.nanmin(angular_distance(beside, wanted)) / 0.1
+    return float(np.max(angular_distance(found, wanted)[on_sky]) / pixel)

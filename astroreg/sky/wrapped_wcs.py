@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
 import astropy.units as u
+import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.wcs.wcsapi import BaseLowLevelWCS
 from astropy.wcs.wcsapi.wrappers.base import BaseWCSWrapper
@@ -37,7 +37,9 @@ def celestial_world_axes(wcs: BaseLowLevelWCS) -> tuple[int, int]:
         if issubclass(classes[name][0], SkyCoord):
             place = {"lon": 0, "lat": 1}.get(position, position)
             if place in found:
-                raise CorrectionError("`wcs` has more than one pair of celestial axes; give the WCS of one image")
+                raise CorrectionError(
+                    "`wcs` has more than one pair of celestial axes; give the WCS of one image"
+                )
             found[place] = axis
     if set(found) != {0, 1}:
         raise CorrectionError("`wcs` has no pair of celestial axes; give the WCS of an image of the sky")
@@ -146,7 +148,9 @@ class ShiftedWCS(BaseWCSWrapper):
         -------
         tuple of ndarray
         """
-        return self._wcs.pixel_to_world_values(*(pixel - step for pixel, step in zip(pixel_arrays, self.shift)))
+        return self._wcs.pixel_to_world_values(
+            *(pixel - step for pixel, step in zip(pixel_arrays, self.shift))
+        )
 
     def world_to_pixel_values(self, *world_arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         """Pixels of the world values, moved.
