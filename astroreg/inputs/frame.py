@@ -15,7 +15,7 @@ from astroreg.exceptions import AstroregWarning
 from astroreg.inputs.image_wcs import image_wcs
 from astroreg.inputs.uncertainty import variance_plane
 
-__all__ = ["Frame", "Parts", "checked_frame", "real_array"]
+__all__ = ["Frame", "Parts", "checked_frame", "header_of", "real_array"]
 
 # Squares and sums of squares of float32 stay exact enough inside this range of magnitudes; outside
 # it (1e-17 erg/s/cm2/A is an everyday image) the arrays go to float64.
@@ -145,7 +145,7 @@ def checked_frame(parts: Parts, argument: str) -> Frame:
         variance, bad = _checked_variance(_squeezed(variance, kept), bad, argument)
     _require_good_pixels(bad, argument)
     data, variance = _precision(data, variance, ~bad, data.dtype, f"`{argument}`")
-    header = _header(parts.header)
+    header = header_of(parts.header)
     wcs = image_wcs(parts.wcs, header, full_shape, kept, argument)
     return Frame(data, variance, bad if bad.any() else None, unit, wcs, header, parts.label)
 
@@ -274,7 +274,7 @@ def _within(plane: np.ndarray, good: np.ndarray, limits: tuple[float, float]) ->
     return largest == 0 or limits[0] <= largest <= limits[1]
 
 
-def _header(meta: Any) -> fits.Header | None:
+def header_of(meta: Any) -> fits.Header | None:
     """Return the meta as a Header, as far as its entries fit into one."""
     if isinstance(meta, fits.Header):
         return meta

@@ -12,12 +12,13 @@ from astropy.io import fits
 
 from astroreg.flags import ShiftFlag, describe
 from astroreg.inputs import is_celestial
+from astroreg.results.corrected import correct_nddata
 from astroreg.results.records import ConfidenceEllipse, DeltaChi2Map, RivalPeak
+from astroreg.results.summary import history_lines, to_html, to_table, to_text
+from astroreg.sky import SkyCorrection, correct_header, correct_wcs
 
 if TYPE_CHECKING:
     from astropy.table import QTable
-
-    from astroreg.sky import SkyCorrection
 
 __all__ = ["ShiftResult"]
 
@@ -181,21 +182,19 @@ class ShiftResult:
         """
         if not (is_celestial(self.wcs) and self.determined):
             return None
-        from astroreg.sky import SkyCorrection
-
         rows, columns = self.image_shape
         pivot = ((columns - 1) / 2, (rows - 1) / 2)
         covariance = self.covariance if np.isfinite(self.covariance.value).all() else None
         return SkyCorrection.from_shift(self.wcs, self.shift, pivot_pixel=pivot, covariance=covariance)
 
-    def corrected_wcs(self, *, kind: str = "pointing", roll: str = "zero") -> Any:
+    def corrected_wcs(self, *, kind: str = "pointing", roll: str | u.Quantity = "zero") -> Any:
         """Return a corrected copy of the image's WCS.
 
         Parameters
         ----------
         kind : {"pointing", "detector"}, default "pointing"
             What moved: the telescope (a rotation of the sky) or the pixels.
-        roll : {"zero", "keep-pa"}, default "zero"
+        roll : {"zero", "keep-pa"} or Quantity, default "zero"
             How the roll, which a shift does not measure, is chosen.
 
         Returns
@@ -208,19 +207,19 @@ class ShiftResult:
         ValueError
             If there is no correction to apply.
         """
-        from astroreg.sky import correct_wcs
-
         return correct_wcs(self.wcs, self._correction(), kind=kind, roll=roll)
 
-    def correct(self, image: Any, *, kind: str = "pointing", roll: str = "zero") -> Any:
+    def correct(self, image: Any, *, kind: str = "pointing", roll: str | u.Quantity = "zero") -> Any:
         """Return a copy of an image with its WCS corrected.
 
         Parameters
         ----------
         image : NDData, CCDData or alike
             The image measured, or another of the same exposure; it is not changed.
-        kind, roll : str
-            As for `corrected_wcs`.
+        kind : {"pointing", "detector"}, default "pointing"
+            What moved, as for `corrected_wcs`.
+        roll : {"zero", "keep-pa"} or Quantity, default "zero"
+            The roll, as for `corrected_wcs`.
 
         Returns
         -------
@@ -233,8 +232,6 @@ class ShiftResult:
         ValueError
             If there is no correction to apply, or `image` has no WCS.
         """
-        from astroreg.results.corrected import correct_nddata
-
         return correct_nddata(image, self._correction(), kind=kind, roll=roll, history=self.history())
 
     def update_header(
@@ -242,7 +239,7 @@ class ShiftResult:
         header: fits.Header,
         *,
         kind: str = "pointing",
-        roll: str = "zero",
+        roll: str | u.Quantity = "zero",
         key: str = " ",
         archive: str | None = "auto",
     ) -> fits.Header:
@@ -252,8 +249,10 @@ class ShiftResult:
         ----------
         header : Header
             The header of the image; it is not changed.
-        kind, roll : str
-            As for `corrected_wcs`.
+        kind : {"pointing", "detector"}, default "pointing"
+            What moved, as for `corrected_wcs`.
+        roll : {"zero", "keep-pa"} or Quantity, default "zero"
+            The roll, as for `corrected_wcs`.
         key : str, default " "
             Which WCS of the header, " " or A to Z.
         archive : str or None, default "auto"
@@ -269,16 +268,12 @@ class ShiftResult:
         ValueError
             If there is no correction to apply, or the header cannot be corrected exactly.
         """
-        from astroreg.sky import correct_header
-
         return correct_header(
             header, self._correction(), kind=kind, roll=roll, key=key, archive=archive, history=self.history()
         )
 
     def history(self) -> list[str]:
         """Return the lines of HISTORY that say what was measured, how and against what."""
-        from astroreg.results.summary import history_lines
-
         return history_lines(self)
 
     def _correction(self) -> SkyCorrection:
@@ -315,21 +310,15 @@ class ShiftResult:
         QTable
             Columns with units; NaN for what is unknown.
         """
-        from astroreg.results.summary import to_table
-
         return to_table(self)
 
     def __str__(self) -> str:
-        from astroreg.results.summary import to_text
-
         return to_text(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {str(self).splitlines()[0]}>"
 
     def _repr_html_(self) -> str:
-        from astroreg.results.summary import to_html
-
         return to_html(self)
 
 
