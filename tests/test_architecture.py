@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
+import importlib
 import inspect
 import pkgutil
 import re
@@ -45,11 +45,10 @@ DRAWS_ITSELF = {(low, high) for low in ("results", "align", "calibration") for h
 ARRAY_LIBRARIES = {"numpy", "scipy"}
 NOT_FOR_ESTIMATORS = {"warnings", "logging"}
 
-PUBLIC_MODULES = ["astroreg"] + [
-    f"astroreg.{name}"
-    for name in ("sky", "simulation", "calibration", "plotting")
-    if importlib.util.find_spec(f"astroreg.{name}")
-]
+# A module is public when the reference of the documentation has it.
+PUBLIC_MODULES = re.findall(
+    r"^\.\. automodapi:: (\S+)$", (ROOT / "docs" / "api.rst").read_text(encoding="utf-8"), re.MULTILINE
+)
 
 
 def module_name(path):
