@@ -38,8 +38,9 @@ class SimulatedPair:
         ``image(x) = scale * reference(x - shift) + background``.
     sky_reference, sky_image : numpy.ndarray
         The same frames without noise and detector.
-    true_wcs : astropy.wcs.WCS
-        The WCS that the image should have; ``image.wcs`` is what its header claims.
+    true_wcs : astropy.wcs.WCS or None
+        The WCS that the image should have, where that is known; ``image.wcs`` is what its header
+        claims.
     limit : astropy.units.Quantity
         The smallest possible 1-sigma errors (x, y) of the shift, in pixel, with scale, background
         and sky unknown (see `shift_limit`). For correlated noise it is that of white noise of the
@@ -56,7 +57,7 @@ class SimulatedPair:
     background: float
     sky_reference: np.ndarray = field(repr=False)
     sky_image: np.ndarray = field(repr=False)
-    true_wcs: WCS = field(repr=False)
+    true_wcs: WCS | None = field(repr=False)
     limit: u.Quantity
     boundary: str
     _detectors: tuple[Detector, Detector] = field(repr=False)
