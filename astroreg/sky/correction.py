@@ -9,14 +9,13 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import BaseCoordinateFrame, SkyCoord, UnitSphericalRepresentation
 from astropy.table import QTable
-from astropy.time import Time
 
-from astroreg.sky import sky_covariance
+from astroreg.sky import correction_table, sky_covariance
 from astroreg.sky.frames import (
-    UnlistedFrame,
     celestial_frame,
     frame_rotation,
     frame_text,
+    lonlat,
     realize,
     unit_vector,
 )
@@ -191,7 +190,7 @@ class SkyCorrection:
         )
 
     def _basis(self):
-        lon, lat = _lonlat(self.pivot)
+        lon, lat = lonlat(self.pivot)
         return local_basis(lon, lat)
 
     @property
@@ -278,7 +277,7 @@ class SkyCorrection:
         """Return the correction that takes this one back; its pivot is the true pivot."""
         target = self.true_pivot
         start = self._basis() @ self.rotation_matrix.T
-        moved = sky_covariance.transport(self.covariance, start, local_basis(*_lonlat(target)))
+        moved = sky_covariance.transport(self.covariance, start, local_basis(*lonlat(target)))
         return SkyCorrection(-self.rotation_vector, target, moved)
 
     def compose(self, other: SkyCorrection) -> SkyCorrection:
@@ -325,9 +324,7 @@ class SkyCorrection:
         wanted = getattr(frame, "frame", frame).replicate_without_data()
         turn = frame_rotation(self.frame, wanted)
         pivot = realize(wanted, *vector_to_lonlat(turn @ unit_vector(self.pivot)))
-        moved = sky_covariance.transport(
-            self.covariance, self._basis() @ turn.T, local_basis(*_lonlat(pivot))
-        )
+        moved = sky_covariance.transport(self.covariance, self._basis() @ turn.T, local_basis(*lonlat(pivot)))
         return SkyCorrection(turn @ self.rotation_vector, pivot, moved)
 
     def with_roll(self, roll: str | u.Quantity) -> SkyCorrection:
@@ -351,12 +348,12 @@ class SkyCorrection:
     def __str__(self):
         lon, lat = (value.to_value(u.arcsec) for value in self._offsets())
         errors = self.error.to_value(u.arcsec)
-        where = " ".join(f"{angle:.6f}" for angle in np.degrees(_lonlat(self.pivot)))
+        where = " ".join(f"{angle:.6f}" for angle in np.degrees(lonlat(self.pivot)))
         return (
             f"add to nominal: lon {lon:+.4f} +/- {errors[0]:.4f}, lat {lat:+.4f} +/- {errors[1]:.4f} arcsec "
             f"(arcs on the sky) at pivot {where} deg, frame {frame_text(self.frame)}; "
-            f"{self.separation.to_value(u.arcsec):.4f} arcsec towards PA {self.position_angle.value:.2f} deg, "
-            f"roll {self.roll.value:.3g} deg"
+            f"{self.separation.to_value(u.arcsec):.4f} arcsec towards PA "
+            f"{self.position_angle.value:.2f} deg, roll {self.roll.value:.3g} deg"
         )
 
     def __repr__(self):
@@ -368,20 +365,7 @@ class SkyCorrection:
         The pivot is a SkyCoord column, except in a frame that depends on an observer, which ECSV
         cannot hold: there it is told by ``pivot_lon``, ``pivot_lat`` and the name of the frame.
         """
-        covariance = np.full((2, 2), np.nan) * u.arcsec**2 if self.covariance is None else self.covariance
-        table = QTable()
-        table["identity"] = [self.identity]
-        if _is_plain(self.frame):
-            table["pivot"] = SkyCoord([self.pivot])
-        else:
-            table["frame"] = [frame_text(self.frame)]
-            table["pivot_lon"], table["pivot_lat"] = np.degrees(_lonlat(self.pivot))[:, np.newaxis] * u.deg
-        table["lon"], table["lat"] = ([value.to_value(u.arcsec)] * u.arcsec for value in self._offsets())
-        table["lon_error"], table["lat_error"] = ([value.value] * u.arcsec for value in self.error)
-        table["rotation_vector"] = self.rotation_vector[np.newaxis] * u.rad
-        table["covariance"] = covariance[np.newaxis]
-        table.meta["meaning"] = "add to nominal coordinates; lon, lat are arcs on the sky at the pivot"
-        return table
+        return correction_table.to_table(self)
 
     @classmethod
     def from_table(
@@ -402,10 +386,7 @@ class SkyCorrection:
         -------
         SkyCorrection
         """
-        covariance = u.Quantity(table["covariance"][row], u.arcsec**2)
-        known = bool(np.all(np.isfinite(covariance)))
-        vector = u.Quantity(table["rotation_vector"][row], u.rad).value
-        return cls(vector, _pivot_of_row(table, row, frame), covariance if known else None)
+        return cls(*correction_table.from_row(table, row, frame))
 
 
 def _direction(coordinate, argument, *, frame=None):
@@ -421,23 +402,3 @@ def _direction(coordinate, argument, *, frame=None):
     return realize(
         place.frame.replicate_without_data(), sphere.lon.to_value(u.rad), sphere.lat.to_value(u.rad)
     )
-
-
-def _lonlat(coordinate):
-    sphere = coordinate.data.represent_as(UnitSphericalRepresentation)
-    return sphere.lon.to_value(u.rad), sphere.lat.to_value(u.rad)
-
-
-def _is_plain(frame):
-    """Whether the attributes of a frame are times only, so that ECSV can hold it."""
-    values = (getattr(frame, name) for name in frame.frame_attributes)
-    return not isinstance(frame, UnlistedFrame) and all(v is None or isinstance(v, Time) for v in values)
-
-
-def _pivot_of_row(table, row, frame):
-    if "pivot" in table.colnames:
-        return table["pivot"][row]
-    if frame is None:
-        raise ValueError(f"`frame` must be given: the table tells only its name, {table['frame'][row]!r}")
-    lon, lat = (u.Quantity(table[name][row]).to_value(u.rad) for name in ("pivot_lon", "pivot_lat"))
-    return realize(frame, lon, lat)

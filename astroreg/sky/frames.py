@@ -27,6 +27,7 @@ __all__ = [
     "celestial_frame",
     "frame_rotation",
     "frame_text",
+    "lonlat",
     "pixel_to_lonlat",
     "realize",
     "require_projection",
@@ -193,8 +194,13 @@ def _component_index(position):
 
 def unit_vector(coordinate):
     """Cartesian unit vectors, shape (..., 3), of a SkyCoord in its own frame."""
+    return lonlat_to_vector(*lonlat(coordinate))
+
+
+def lonlat(coordinate) -> tuple:
+    """Longitude and latitude, in radian, of a SkyCoord in its own frame."""
     sphere = coordinate.data.represent_as(UnitSphericalRepresentation)
-    return lonlat_to_vector(sphere.lon.to_value(u.rad), sphere.lat.to_value(u.rad))
+    return sphere.lon.to_value(u.rad), sphere.lat.to_value(u.rad)
 
 
 def realize(frame, lon, lat):

@@ -167,8 +167,8 @@ def _edited(source, correction, kind, fobj):
 def _shifted(source, correction, fobj):
     if has_lookup_tables(source.header):
         raise CorrectionError(
-            "kind='detector' would have to move lookup tables that stand in other HDUs; correct the WCS object "
-            "with correct_wcs, or use kind='pointing'"
+            "kind='detector' would have to move lookup tables that stand in other HDUs; correct the WCS "
+            "object with correct_wcs, or use kind='pointing'"
         )
     shift = detector_shift(source.wcs, correction)
     edited = shifted(source, shift)
@@ -250,7 +250,7 @@ def _history(source, correction, roll, kind, letter):
         f"added to nominal at {pivot.lon.deg:.7f} {pivot.lat.deg:.7f} deg ({frame_text(correction.frame)}): "
         f"lon {lon:+.5f} lat {lat:+.5f} arcsec on the sky, 1 sigma {errors[0]:.5f} {errors[1]:.5f}"
     )
-    yield f"kind {kind}, roll {roll}; zero and keep-pa roll differ by {ambiguity.value:.3g} arcsec in the corner"
+    yield f"kind {kind}, roll {roll}; zero and keep-pa differ by {ambiguity.value:.3g} arcsec in the corner"
     yield (
         f"nominal WCS archived under letter {letter}" if letter else "nominal WCS kept in the ARnnUmmm cards"
     )

@@ -34,7 +34,8 @@ LETTERED = (
     r"RESTFRQ|RESTWAV|(?:CTYPE|CRVAL|CRPIX|CDELT|CUNIT|CNAME|CRDER|CSYER|CPERI|CZPHS)\d+|"
     r"(?:CD|PC)\d+_\d+|(?:PV|PS)\d+_\d+)"
 )
-LOOKUP = re.compile(r"(?:CPDIS|CPERR|DP|D2IMDIS|D2IMERR|DQ)\d+(?:\..*)?|D2IMEXT")
+# Tables in other HDUs: of distortions before the matrix (CPDIS) and of the detector (D2IM).
+LOOKUP = re.compile(r"(?:CPDIS|CPERR|DP|D2IMDIS|D2IMERR)\d+(?:\..*)?|D2IMEXT|AXISCORR")
 
 
 def letter_of(key: str) -> str:

@@ -25,7 +25,7 @@ from astroreg.sky.header_cards import (
     wcs_keywords,
 )
 
-__all__ = ["HeaderWCS", "POINTING_FORMS", "shifted"]
+__all__ = ["POINTING_FORMS", "HeaderWCS", "shifted"]
 
 
 @dataclass(frozen=True)
@@ -167,9 +167,11 @@ def full_form(source: HeaderWCS, rotation: np.ndarray) -> fits.Header | None:
         return None
     with quiet_astropy():
         written = corrected.to_header(relax=True, key=source.letter or None)
+    if any(name.startswith("DQ") for name in written):
+        return None  # a polynomial that wcslib made of a plate solution: no plain WCS cards hold it
     header = source.header.copy()
     new = {name: written.cards[name] for name in wcs_keywords(written, source.key)}
-    for name in wcs_keywords(header, source.key) + _without_letter(header, source):
+    for name in wcs_keywords(header, source.key) + _disturbing(header, source):
         if name not in new:
             header.remove(name, remove_all=True)
     for name, card in new.items():
@@ -180,7 +182,7 @@ def full_form(source: HeaderWCS, rotation: np.ndarray) -> fits.Header | None:
     return header
 
 
-def _without_letter(header, source):
+def _disturbing(header, source):
     """Old cards of the primary WCS that would disturb the new ones."""
     if source.letter:
         return []

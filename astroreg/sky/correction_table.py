@@ -1,0 +1,58 @@
+"""A correction as a row of a table, and back."""
+
+from __future__ import annotations
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable
+from astropy.time import Time
+
+from astroreg.sky.frames import UnlistedFrame, frame_text, lonlat, realize
+
+__all__ = ["from_row", "to_table"]
+
+
+def to_table(correction) -> QTable:
+    """The table of one row of a correction (see `SkyCorrection.to_table`)."""
+    covariance = (
+        np.full((2, 2), np.nan) * u.arcsec**2 if correction.covariance is None else correction.covariance
+    )
+    table = QTable()
+    table["identity"] = [correction.identity]
+    if _is_plain(correction.frame):
+        table["pivot"] = SkyCoord([correction.pivot])
+    else:
+        table["frame"] = [frame_text(correction.frame)]
+        table["pivot_lon"], table["pivot_lat"] = np.degrees(lonlat(correction.pivot))[:, np.newaxis] * u.deg
+    table["lon"], table["lat"] = (
+        [value.to_value(u.arcsec)] * u.arcsec for value in (correction.lon, correction.lat)
+    )
+    table["lon_error"], table["lat_error"] = ([value.value] * u.arcsec for value in correction.error)
+    table["rotation_vector"] = correction.rotation_vector[np.newaxis] * u.rad
+    table["covariance"] = covariance[np.newaxis]
+    table.meta["meaning"] = "add to nominal coordinates; lon, lat are arcs on the sky at the pivot"
+    return table
+
+
+def from_row(table, row, frame) -> tuple:
+    """Rotation vector, pivot and covariance of a row (see `SkyCorrection.from_table`)."""
+    covariance = u.Quantity(table["covariance"][row], u.arcsec**2)
+    known = bool(np.all(np.isfinite(covariance)))
+    vector = u.Quantity(table["rotation_vector"][row], u.rad).value
+    return vector, _pivot_of_row(table, row, frame), covariance if known else None
+
+
+def _is_plain(frame):
+    """Whether the attributes of a frame are times only, so that ECSV can hold it."""
+    values = (getattr(frame, name) for name in frame.frame_attributes)
+    return not isinstance(frame, UnlistedFrame) and all(v is None or isinstance(v, Time) for v in values)
+
+
+def _pivot_of_row(table, row, frame):
+    if "pivot" in table.colnames:
+        return table["pivot"][row]
+    if frame is None:
+        raise ValueError(f"`frame` must be given: the table tells only its name, {table['frame'][row]!r}")
+    lon, lat = (u.Quantity(table[name][row]).to_value(u.rad) for name in ("pivot_lon", "pivot_lat"))
+    return realize(frame, lon, lat)
