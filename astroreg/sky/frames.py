@@ -87,9 +87,12 @@ def celestial_frame(wcs) -> BaseCoordinateFrame:
 def _fits_frame(wcs):
     require_projection(wcs)
     try:
-        return wcs_to_celestial_frame(wcs)
-    except ValueError:
+        frame = wcs_to_celestial_frame(wcs)
+    except (ValueError, TypeError):  # TypeError: a planet whose radius the header does not tell
         return _frame_by_axis_type(wcs)
+    # On planets latitudes may be those of an ellipsoid, which no rotation of a sphere maps.
+    is_sphere = issubclass(frame.representation_type, r.SphericalRepresentation)
+    return frame if is_sphere else _frame_by_axis_type(wcs)
 
 
 def require_projection(wcs: WCS) -> None:

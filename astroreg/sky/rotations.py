@@ -19,6 +19,9 @@ __all__ = [
     "vector_to_lonlat",
 ]
 
+# Directions nearer than this (radian) to opposite have no shortest way: rounding would choose it.
+OPPOSITE = 1e-9
+
 
 def lonlat_to_vector(lon, lat):
     """Unit vectors, shape (..., 3), at the given longitude and latitude."""
@@ -56,9 +59,9 @@ def minimal_rotation(start, end):
     cross = np.cross(start, end)
     sine = np.linalg.norm(cross)
     cosine = float(np.dot(start, end))
+    if cosine < 0.0 and sine < OPPOSITE:
+        raise ValueError("the two directions are opposite: the rotation between them is not unique")
     if sine == 0.0:
-        if cosine < 0.0:
-            raise ValueError("the two directions are opposite: the rotation between them is not unique")
         return np.zeros(3)
     return cross * (np.arctan2(sine, cosine) / sine)
 
