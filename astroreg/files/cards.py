@@ -12,7 +12,7 @@ from astropy.io.fits.verify import VerifyError
 
 from astroreg.exceptions import CorrectionError
 
-__all__ = ["BLOCK", "edited_block", "hdu_checksum", "ones_complement_sum", "with_checksum"]
+__all__ = ["BLOCK", "edited_block", "edited_keywords", "hdu_checksum", "ones_complement_sum", "with_checksum"]
 
 BLOCK = 2880
 CARD = 80
@@ -55,6 +55,22 @@ def edited_block(block: bytes, old: fits.Header, new: fits.Header) -> bytes:
     for keyword in _COMMENTARY[:2]:
         groups = _with_commentary(groups, keyword, _lines(old, keyword), _lines(new, keyword))
     return _joined(groups)
+
+
+def edited_keywords(old: fits.Header, new: fits.Header) -> list[str]:
+    """Return the keywords that were added, changed or removed; HISTORY and COMMENT not counted.
+
+    Parameters
+    ----------
+    old, new : `~astropy.io.fits.Header`
+        The header before and after.
+
+    Returns
+    -------
+    list of str
+    """
+    both = dict.fromkeys([*_keywords(old), *_keywords(new)])
+    return [key for key in both if key not in old or key not in new or not _same(old, new.cards[key])]
 
 
 def _card_groups(block: bytes) -> list[tuple[str, bytes]]:

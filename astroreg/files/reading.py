@@ -19,7 +19,7 @@ from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
 from astroreg.exceptions import AstroregWarning
 from astroreg.files import companions
 
-__all__ = ["FileImage", "image_from_hdus", "open_image", "opened", "select_hdu"]
+__all__ = ["FileImage", "first_line", "image_from_hdus", "open_image", "opened", "select_hdu"]
 
 # An HDU is (name, version), a number, a name, or "SCI,2".
 HDUSelector = int | str | tuple[str, int]
@@ -181,11 +181,11 @@ def _parsed(name: str, options: dict[str, bool]) -> fits.HDUList:
     except PermissionError:
         raise
     except Exception as error:  # astropy raises a dozen kinds for what hostile files hold
-        raise ValueError(f"{name} is not a FITS file that can be read ({_first_line(error)})") from error
+        raise ValueError(f"{name} is not a FITS file that can be read ({first_line(error)})") from error
     return hdus
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
     return text[0][:200] if text else type(error).__name__
 
@@ -270,7 +270,7 @@ def _pixels(hdu: fits.ImageHDU, label: str) -> np.ndarray:
             data = hdu.data
     except Exception as error:  # tiles that do not decompress, data that end early: many kinds
         raise ValueError(
-            f"the pixels of {label} cannot be read ({_first_line(error)}); the file is damaged"
+            f"the pixels of {label} cannot be read ({first_line(error)}); the file is damaged"
         ) from error
     if data is None or data.shape != tuple(hdu.shape):
         raise ValueError(f"the pixels of {label} cannot be read; the file is cut short")
@@ -331,7 +331,7 @@ def _wcs(
             return _of_two_axes(WCS(header, fobj=hdus), shape, kept)
     except Exception as error:  # wcslib raises a dozen kinds for what hostile headers hold
         warnings.warn(
-            f"the WCS of {label} cannot be used ({_first_line(error)}); the image is taken as without WCS",
+            f"the WCS of {label} cannot be used ({first_line(error)}); the image is taken as without WCS",
             AstroregWarning,
             stacklevel=5,
         )

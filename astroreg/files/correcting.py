@@ -1,0 +1,411 @@
+"""Correcting the WCS of every HDU of an exposure in its file, and taking it back."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import lzma
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import astropy.units as u
+from astropy.io import fits
+
+from astroreg.exceptions import AstroregWarning, CorrectionError
+from astroreg.files.atomic import replacing
+from astroreg.files.cards import BLOCK, edited_block, edited_keywords, ones_complement_sum, with_checksum
+from astroreg.files.companions import COMPANION_NAMES
+from astroreg.files.reading import HDUSelector, first_line, opened, select_hdu
+from astroreg.sky import SkyCorrection
+from astroreg.sky.archive import records
+from astroreg.sky.header import correct_header, restore_header
+
+__all__ = ["apply_correction", "correct_file", "restore_file"]
+
+_CHUNK = 400 * BLOCK
+
+# Beginnings of compressed files, and what reads and writes them.
+_COMPRESSIONS = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
+_SUFFIXES = {".gz": gzip, ".bz2": bz2, ".xz": lzma}
+
+
+def correct_file(
+    path: str | os.PathLike,
+    correction: SkyCorrection,
+    output: str | os.PathLike,
+    *,
+    ext: HDUSelector | Sequence[HDUSelector] | None = None,
+    overwrite: bool = False,
+    kind: str = "pointing",
+    roll: str | u.Quantity = "zero",
+    history: Sequence[str] = (),
+) -> Path:
+    """Write a copy of a FITS file with the WCS of all HDUs of the exposure corrected.
+
+    Every image HDU whose header has a celestial WCS is corrected with one and the same rotation:
+    all detectors, and the planes of error and quality beside the science data. Pixels, tables and
+    all other HDUs are copied byte for byte, compressed images as they are.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The FITS file; it is not changed, unless it is the output too.
+    correction : SkyCorrection
+        What to add to the nominal coordinates.
+    output : str or path-like
+        The file to write, compressed if its name ends so (``.gz``). It appears complete or not
+        at all.
+    ext : int, str, tuple or sequence of them, optional
+        Correct only these HDUs and the planes of error and quality that go with them; as ``hdu``
+        of `open_image`. By default all.
+    overwrite : bool, optional
+        Whether an existing output may be replaced, also ``path`` itself; default False.
+    kind : {"pointing", "detector"}, optional
+        As in `astroreg.sky.correct_wcs`; default ``"pointing"``.
+    roll : {"zero", "keep-pa"} or `~astropy.units.Quantity`, optional
+        As in `astroreg.sky.correct_wcs`; default ``"zero"``.
+    history : sequence of str, optional
+        Lines for HISTORY of each corrected header.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    AlreadyCorrectedError
+        If the file has had this very correction before.
+    CorrectionError
+        If it has no celestial WCS, or one that cannot be corrected exactly; nothing is written.
+    FileExistsError
+        If the output exists and may not be overwritten.
+    OSError, ValueError
+        If a file cannot be read or written, or is not a FITS file.
+    """
+
+    def edit(hdus: fits.HDUList) -> dict[int, fits.Header]:
+        chosen = _exposure(hdus, ext, os.fspath(path))
+        with _warnings_told_once():
+            _warn_of_other_wcs(hdus, os.fspath(path))
+            return {
+                index: correct_header(
+                    hdus[index].header, correction, kind=kind, roll=roll, history=history, fobj=hdus
+                )
+                for index in chosen
+            }
+
+    return _rewrite(path, output, overwrite, edit)
+
+
+def restore_file(path: str | os.PathLike, output: str | os.PathLike, *, overwrite: bool = False) -> Path:
+    """Write a copy of a corrected FITS file with its last correction undone.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file written by `correct_file`.
+    output : str or path-like
+        The file to write.
+    overwrite : bool, optional
+        Whether an existing output may be replaced, also ``path`` itself; default False.
+
+    Returns
+    -------
+    Path
+        The file written: all WCS cards as before the correction, to the byte.
+
+    Raises
+    ------
+    CorrectionError
+        If no HDU of the file holds a correction.
+    """
+
+    def edit(hdus: fits.HDUList) -> dict[int, fits.Header]:
+        headers = {index: hdu.header for index, hdu in enumerate(hdus) if _is_image(hdu)}
+        corrected = {index: header for index, header in headers.items() if records(header)}
+        if not corrected:
+            raise CorrectionError(
+                f"{os.fspath(path)} holds no correction made by astroreg; there is nothing to undo"
+            )
+        last = _last_identity(corrected.values())
+        return {
+            index: restore_header(header)
+            for index, header in corrected.items()
+            if records(header)[-1].identity == last
+        }
+
+    return _rewrite(path, output, overwrite, edit)
+
+
+def apply_correction(
+    correction: SkyCorrection,
+    paths: Iterable[str | os.PathLike],
+    *,
+    out_dir: str | os.PathLike | None = None,
+    suffix: str = "_corrected",
+    overwrite: bool = False,
+    roll: str | u.Quantity = "zero",
+    history: Sequence[str] = (),
+) -> list[Path]:
+    """Put one correction on several files: the other exposures or bands of the same visit.
+
+    Parameters
+    ----------
+    correction : SkyCorrection
+        What to add to the nominal coordinates of every file, whatever its grid.
+    paths : iterable of str or path-like
+        The FITS files.
+    out_dir : str or path-like, optional
+        The folder to write to; by default that of each file.
+    suffix : str, optional
+        What to add to the name, before ``.fits``; default ``"_corrected"``.
+    overwrite : bool, optional
+        Whether existing files may be replaced; default False.
+    roll : {"zero", "keep-pa"} or `~astropy.units.Quantity`, optional
+        As in `astroreg.sky.correct_wcs`; default ``"zero"``.
+    history : sequence of str, optional
+        Lines for HISTORY of each corrected header.
+
+    Returns
+    -------
+    list of Path
+        The files written, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If two files would be written under one name; nothing is written then.
+
+    Notes
+    -----
+    If one file fails, those before it stay written and are listed with the error.
+    """
+    if isinstance(paths, (str, os.PathLike)):
+        paths = [paths]
+    pairs = [(path, _with_suffix(Path(path), out_dir, suffix)) for path in paths]
+    targets = [target.resolve() for _, target in pairs]
+    twice = next((target for target in targets if targets.count(target) > 1), None)
+    if twice is not None:
+        raise ValueError(
+            f"`paths`: two files would be written to {twice}; give another `out_dir` for one of them"
+        )
+    written: list[Path] = []
+    for path, target in pairs:
+        try:
+            written.append(
+                correct_file(path, correction, target, overwrite=overwrite, roll=roll, history=history)
+            )
+        except (OSError, ValueError) as error:
+            error.add_note(f"written before: {', '.join(map(str, written)) or 'nothing'}")
+            raise
+    return written
+
+
+def _with_suffix(path: Path, out_dir: str | os.PathLike | None, suffix: str) -> Path:
+    name = path.name
+    stem, dot, rest = name.partition(".fit")
+    if not dot:
+        stem, dot, rest = path.stem, "", path.suffix
+    return Path(path.parent if out_dir is None else out_dir) / f"{stem}{suffix}{dot}{rest}"
+
+
+# -- which HDUs ----------------------------------------------------------------------------------
+
+
+def _exposure(hdus: fits.HDUList, ext: HDUSelector | Sequence[HDUSelector] | None, label: str) -> list[int]:
+    """Numbers of the HDUs to correct."""
+    celestial = [index for index, hdu in enumerate(hdus) if _is_image(hdu) and _is_celestial(hdu.header)]
+    if not celestial:
+        raise CorrectionError(
+            f"{label} has no image with a celestial WCS in its header; there is nothing to correct"
+        )
+    if ext is None:
+        return celestial
+    is_one = isinstance(ext, (int, str)) or (
+        len(ext) == 2 and isinstance(ext[0], str) and isinstance(ext[1], int)
+    )
+    wanted = [select_hdu(hdus, one, label) for one in ([ext] if is_one else ext)]
+    without = [str(index) for index in wanted if index not in celestial]
+    if without:
+        raise CorrectionError(
+            f"`ext`: HDU {', '.join(without)} of {label} has no celestial WCS; leave it out"
+        )
+    versions = {hdus[index].ver for index in wanted}
+    return [
+        index
+        for index in celestial
+        if index in wanted or (hdus[index].name in COMPANION_NAMES and hdus[index].ver in versions)
+    ]
+
+
+def _is_image(hdu: fits.PrimaryHDU) -> bool:
+    return bool(getattr(hdu, "is_image", False))
+
+
+def _is_celestial(header: fits.Header) -> bool:
+    """Whether the CTYPEs name a longitude and a latitude."""
+    kinds = {str(header.get(f"CTYPE{axis}", ""))[:4].strip("-").upper() for axis in range(1, 10)}
+    lon = any(kind == "RA" or kind.endswith(("LON", "LN")) for kind in kinds)
+    lat = any(kind == "DEC" or kind.endswith(("LAT", "LT")) for kind in kinds)
+    return lon and lat
+
+
+def _warn_of_other_wcs(hdus: fits.HDUList, label: str) -> None:
+    if any(hdu.name == "ASDF" for hdu in hdus):
+        warnings.warn(
+            f"{label} also holds a generalized WCS, in its HDU ASDF, which stays as it is: "
+            "correct the WCS of the data model with correct_wcs, too",
+            AstroregWarning,
+            stacklevel=5,
+        )
+
+
+@contextlib.contextmanager
+def _warnings_told_once() -> Iterator[None]:
+    """Tell once what is true of several HDUs of a file."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for message, category in dict.fromkeys((str(one.message), one.category) for one in caught):
+        warnings.warn(message, category, stacklevel=5)
+
+
+def _last_identity(headers: Iterable[fits.Header]) -> str:
+    """The correction that came last: the one that most corrections came before."""
+    return max((records(header)[-1] for header in headers), key=lambda record: record.number).identity
+
+
+# -- the bytes -----------------------------------------------------------------------------------
+
+
+def _rewrite(
+    path: str | os.PathLike,
+    output: str | os.PathLike,
+    overwrite: bool,
+    edit: Callable[[fits.HDUList], dict[int, fits.Header]],
+) -> Path:
+    """Copy a file with some of its headers edited; nothing appears where anything fails."""
+    name = os.fspath(path)
+    # the lock is taken before reading: two processes that correct one file in place do it in turn
+    with replacing(output, overwrite=overwrite) as temporary, opened(path) as hdus:
+        edited = edit(hdus)
+        old = {index: hdus[index].header for index in edited}
+        places = [(info["hdrLoc"], info["datLoc"], info["datSpan"]) for info in _layout(hdus, name)]
+        try:
+            with _raw(name) as source, _sink(temporary, output) as sink:
+                _copy(source, sink, places, old, edited, name)
+        except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
+            raise ValueError(f"{name} cannot be read ({first_line(error)}); the file is damaged") from error
+        _check_copy(temporary, old, edited)
+    return Path(output)
+
+
+def _check_copy(temporary: Path, old: dict[int, fits.Header], edited: dict[int, fits.Header]) -> None:
+    """Read the edited cards again before the file gets its name."""
+    with opened(temporary) as hdus:
+        for index, header in edited.items():
+            written = hdus[index].header
+            wrong = [key for key in edited_keywords(old[index], header) if not _agree(header, written, key)]
+            if wrong:
+                raise CorrectionError(
+                    f"the cards {', '.join(wrong)} cannot be written to HDU {index}; it was left alone"
+                )
+
+
+def _agree(first: fits.Header, second: fits.Header, keyword: str) -> bool:
+    if keyword not in first or keyword not in second:
+        return keyword not in first and keyword not in second
+    # as text: the value of a card in memory may have more digits than fit into it
+    return first.cards[keyword].image.rstrip() == second.cards[keyword].image.rstrip()
+
+
+def _layout(hdus: fits.HDUList, name: str) -> list[dict[str, int]]:
+    layout = [hdu.fileinfo() for hdu in hdus]
+    if any(info is None or info["datLoc"] is None for info in layout):
+        raise ValueError(
+            f"{name} cannot be copied: the place of its HDUs is not known; write it anew as FITS"
+        )
+    return layout
+
+
+@contextlib.contextmanager
+def _raw(name: str) -> Iterator[BinaryIO]:
+    """The bytes of a file, uncompressed."""
+    with open(name, "rb") as file:
+        start = file.read(6)
+    module = next((module for magic, module in _COMPRESSIONS.items() if start.startswith(magic)), None)
+    with open(name, "rb") if module is None else module.open(name, "rb") as source:
+        yield source
+
+
+@contextlib.contextmanager
+def _sink(temporary: Path, output: str | os.PathLike) -> Iterator[BinaryIO]:
+    module = _SUFFIXES.get(Path(output).suffix.lower())
+    if module is gzip:  # without name and time: the same input gives the same file
+        with open(temporary, "xb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as sink:
+            yield sink
+        return
+    with open(temporary, "xb") if module is None else module.open(temporary, "xb") as sink:
+        yield sink
+
+
+def _copy(
+    source: BinaryIO,
+    sink: BinaryIO,
+    places: list[tuple[int, int, int]],
+    old: dict[int, fits.Header],
+    edited: dict[int, fits.Header],
+    name: str,
+) -> None:
+    position = 0
+    for index, (header_at, data_at, span) in enumerate(places):
+        if index not in edited:
+            continue
+        _copy_bytes(source, sink, header_at - position, name)
+        block = edited_block(_read_exactly(source, data_at - header_at, name), old[index], edited[index])
+        if b"CHECKSUM= " in block:
+            block = with_checksum(block, _data_sum(source, data_at, span))
+        sink.write(block)
+        position = data_at
+    rest = _copy_bytes(source, sink, None, name)
+    # the last block may lack its padding, but no data
+    _, data_at, span = places[-1]
+    if position + rest <= data_at + span - BLOCK:
+        raise ValueError(f"{name} is cut short; get a complete copy")
+
+
+def _read_exactly(source: BinaryIO, length: int, name: str) -> bytes:
+    data = source.read(length)
+    if len(data) != length:
+        raise ValueError(f"{name} is cut short; get a complete copy")
+    return data
+
+
+def _copy_bytes(source: BinaryIO, sink: BinaryIO, length: int | None, name: str) -> int:
+    """Copy so many bytes, or all that are left; return how many."""
+    copied = 0
+    while length is None or copied < length:
+        chunk = source.read(_CHUNK if length is None else min(_CHUNK, length - copied))
+        if not chunk:
+            break
+        sink.write(chunk)
+        copied += len(chunk)
+    if length is not None and copied < length:
+        raise ValueError(f"{name} is cut short; get a complete copy")
+    return copied
+
+
+def _data_sum(source: BinaryIO, start: int, span: int) -> int:
+    """Sum of the data of an HDU; the place in the file is kept."""
+    total, left = 0, span
+    source.seek(start)
+    while left > 0 and (chunk := source.read(min(_CHUNK, left))):
+        total = ones_complement_sum(chunk, total)
+        left -= len(chunk)
+    source.seek(start)
+    return total
