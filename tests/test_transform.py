@@ -200,6 +200,21 @@ def test_the_kind_of_object_is_kept():
     assert shift_image(NDData(data), (1, 2)).unit is None
 
 
+class Map(NDData):
+    """Like a map of the Sun: made of data and a header."""
+
+    def __init__(self, data, header, **options):
+        super().__init__(data, meta=header, **options)
+
+
+def test_a_class_that_needs_more_comes_back_as_nddata():
+    wcs = tan_wcs((8, 8))
+    moved = shift_image(Map(np.ones((8, 8)), {"OBJECT": "Sun"}, wcs=wcs, unit="ct"), (1, 0))
+    assert type(moved) is NDData
+    assert moved.meta["OBJECT"] == "Sun"
+    assert moved.wcs.wcs.crpix[0] == wcs.wcs.crpix[0] + 1
+
+
 def test_an_hdu_comes_back_as_ccddata_that_writes_the_new_wcs():
     image = ccd()
     header = fits.Header({"OBJECT": "Orion", "BUNIT": "Jy"})

@@ -23,7 +23,7 @@ from astroreg.simulation.wcs import DEFAULT_CENTRE, mispointed, tan_wcs
 __all__ = ["SimulatedPair", "simulate_pair"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SimulatedPair:
     """Two simulated images of one sky, and the truth about them.
 
@@ -50,8 +50,8 @@ class SimulatedPair:
         "wrap" for a periodic sky, else "overlap": what to give to the methods.
     """
 
-    reference: CCDData
-    image: CCDData
+    reference: CCDData = field(repr=False)
+    image: CCDData = field(repr=False)
     shift: u.Quantity
     scale: float
     background: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import re
 from typing import Any
 
@@ -49,7 +50,8 @@ def wrapped_like(
     Returns
     -------
     NDData, CCDData, MaskedArray, Quantity or ndarray
-        With NaN where `bad`; a CCDData for a file or an HDU.
+        With NaN where `bad`; a CCDData for a file or an HDU, an NDData for a subclass of it that
+        cannot be made of data, uncertainty, mask, WCS, unit and meta.
     """
     data = np.where(bad, np.nan, data).astype(frame.data.dtype)
     mask = bad if bad.any() or getattr(original, "mask", None) is not None else None
@@ -73,8 +75,18 @@ def _like_nddata(original, frame, data, variance, mask, bad, wcs):
         variance = _blanked(variance, bad).astype(data.dtype)
         unit = None if original.unit is None else frame.unit**2
         uncertainty = VarianceUncertainty(variance, unit=unit).represent_as(type(original.uncertainty))
-    meta = copy.deepcopy(original.meta)
-    return type(original)(data, uncertainty=uncertainty, mask=mask, wcs=wcs, meta=meta, unit=original.unit)
+    parts = {"uncertainty": uncertainty, "mask": mask, "wcs": wcs, "unit": original.unit}
+    parts["meta"] = copy.deepcopy(original.meta)
+    return _maker(type(original), data, parts)(data, **parts)
+
+
+def _maker(kind, data, parts):
+    """Return a class that can be made of these parts: NDData where the user's own needs others."""
+    try:
+        inspect.signature(kind).bind(data, **parts)
+    except TypeError:
+        return NDData
+    return kind
 
 
 def _without_grid(header):
