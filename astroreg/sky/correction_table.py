@@ -53,6 +53,7 @@ def _pivot_of_row(table, row, frame):
     if "pivot" in table.colnames:
         return table["pivot"][row]
     if frame is None:
-        raise ValueError(f"`frame` must be given: the table tells only its name, {str(table['frame'][row])!r}")
+        name = str(table["frame"][row])
+        raise ValueError(f"`frame` must be given: the table tells only its name, {name!r}")
     lon, lat = (u.Quantity(table[name][row]).to_value(u.rad) for name in ("pivot_lon", "pivot_lat"))
     return realize(frame, lon, lat)

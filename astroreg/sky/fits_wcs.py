@@ -8,7 +8,7 @@ from astropy.wcs import WCS
 from astroreg.exceptions import CorrectionError
 from astroreg.sky.closed_form import NATIVE_POLE, is_isotropic_zenithal, matrix_turn, turned_pole
 from astroreg.sky.frames import axis_units, celestial_frame, pixel_to_lonlat, unit_vector
-from astroreg.sky.grid_check import GRID_TOLERANCE, rotation_residual
+from astroreg.sky.grid_check import GRID_TOLERANCE, first_exact, rotation_residual
 from astroreg.sky.rotations import lonlat_to_vector, vector_to_lonlat
 
 __all__ = ["correct_fits_wcs", "detector_shift", "rotated_fits_wcs", "rotation_for"]
@@ -23,16 +23,17 @@ def correct_fits_wcs(wcs: WCS, correction, *, kind: str, roll) -> WCS:
 
 def rotated_fits_wcs(wcs: WCS, rotation: np.ndarray) -> WCS:
     """Return a copy of a FITS WCS turned by a 3x3 rotation in its own frame."""
-    best = np.inf
-    for turned in (_with_turned_matrix, _with_turned_pole, _with_native_pole):
-        corrected = turned(wcs, rotation)
-        if corrected is None:
-            continue
-        residual = rotation_residual(wcs, corrected, rotation)
-        if residual < GRID_TOLERANCE:
-            return corrected
-        best = min(best, residual)
-    raise CorrectionError(f"no keywords of `wcs` express the correction: {best:.2g} pixel off at best")
+    ways = (turned(wcs, rotation) for turned in (_with_turned_matrix, _with_turned_pole, _with_native_pole))
+    residual, corrected = first_exact(
+        (rotation_residual(wcs, candidate, rotation), candidate)
+        for candidate in ways
+        if candidate is not None
+    )
+    if not residual < GRID_TOLERANCE:
+        raise CorrectionError(
+            f"no keywords of `wcs` express the correction: {residual:.2g} pixel off at best"
+        )
+    return corrected
 
 
 def rotation_for(wcs, correction, roll) -> np.ndarray:

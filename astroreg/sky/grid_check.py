@@ -8,13 +8,45 @@ from astropy.wcs import WCS
 from astroreg.sky.frames import axis_units, pixel_to_lonlat
 from astroreg.sky.rotations import angular_distance, lonlat_to_vector
 
-__all__ = ["GRID_TOLERANCE", "field_radius", "grid_pixels", "rotation_residual", "shift_residual"]
+__all__ = [
+    "GRID_TOLERANCE",
+    "field_radius",
+    "first_exact",
+    "grid_pixels",
+    "rotation_residual",
+    "shift_residual",
+]
 
 #: largest difference, in pixel, at which a correction counts as exact
 GRID_TOLERANCE = 1e-6
 
+# A form that is this exact on the grid is taken at once, with a margin for the pixels between.
+SAFE_TOLERANCE = 1e-7
+
 # Points a side of the grid.
 GRID_POINTS = 9
+
+
+def first_exact(candidates):
+    """The first of several (residual, result) that is exact, else the best; results are lazy.
+
+    Parameters
+    ----------
+    candidates : iterable of (float, object)
+        Residuals in pixel with what they belong to, the preferred way first.
+
+    Returns
+    -------
+    (float, object)
+        Residual and result; ``(inf, None)`` where there is no candidate.
+    """
+    best = (np.inf, None)
+    for residual, result in candidates:
+        if residual < best[0]:
+            best = (residual, result)
+        if residual < SAFE_TOLERANCE:
+            break
+    return best
 
 
 def grid_pixels(wcs: WCS) -> tuple[np.ndarray, np.ndarray]:

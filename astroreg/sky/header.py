@@ -18,7 +18,13 @@ from astroreg.sky.derived_keywords import refresh_derived
 from astroreg.sky.dispatch import check_policy
 from astroreg.sky.fits_wcs import detector_shift, rotation_for
 from astroreg.sky.frames import celestial_frame, frame_text, unit_vector
-from astroreg.sky.grid_check import GRID_TOLERANCE, field_radius, rotation_residual, shift_residual
+from astroreg.sky.grid_check import (
+    GRID_TOLERANCE,
+    field_radius,
+    first_exact,
+    rotation_residual,
+    shift_residual,
+)
 from astroreg.sky.header_cards import add_card, has_lookup_tables, letter_of, read_wcs
 from astroreg.sky.header_forms import POINTING_FORMS, HeaderWCS, shifted
 
@@ -150,18 +156,17 @@ def _edited(source, correction, kind, fobj):
     if kind == "detector":
         return _shifted(source, correction, fobj)
     rotation = rotation_for(source.wcs, correction, "zero")
-    best = np.inf
-    for form in POINTING_FORMS:
-        edited = form(source, rotation)
-        if edited is None:
-            continue
-        residual = _residual(edited, source, fobj, lambda wcs: rotation_residual(source.wcs, wcs, rotation))
-        best = min(best, residual)
-        if residual < GRID_TOLERANCE:
-            return edited
-    raise CorrectionError(
-        f"no form of keywords expresses the correction: the re-read WCS differs by {best:.2g} pixel at best"
+    forms = (form(source, rotation) for form in POINTING_FORMS)
+    residual, edited = first_exact(
+        (_residual(form, source, fobj, lambda wcs: rotation_residual(source.wcs, wcs, rotation)), form)
+        for form in forms
+        if form is not None
     )
+    if not residual < GRID_TOLERANCE:
+        raise CorrectionError(
+            f"no form of keywords expresses the correction: {residual:.2g} pixel off, re-read, at best"
+        )
+    return edited
 
 
 def _shifted(source, correction, fobj):

@@ -353,9 +353,9 @@ def test_impossible_covariance_is_refused(covariance, message):
 def test_impossible_shift_is_refused():
     with pytest.raises(ValueError, match="`shift` must be finite"):
         SkyCorrection.from_shift(tan_wcs(), [np.nan, 1], pivot_pixel=(0, 0))
+    allsky = WCS(naxis=2)
+    allsky.wcs.ctype, allsky.wcs.cdelt = ["RA---AIT", "DEC--AIT"], [-1, 1]
     with pytest.raises(CorrectionError, match="not on the sky"):
-        allsky = WCS(naxis=2)
-        allsky.wcs.ctype, allsky.wcs.cdelt = ["RA---AIT", "DEC--AIT"], [-1, 1]
         SkyCorrection.from_shift(allsky, [1, 1], pivot_pixel=(500, 0))
     with pytest.raises(CorrectionError, match="no pair of celestial axes"):
         SkyCorrection.from_shift(WCS(naxis=2), [1, 1], pivot_pixel=(0, 0))
