@@ -11,7 +11,15 @@ from astropy.wcs.utils import pixel_to_pixel
 from astropy.wcs.wcsapi import BaseHighLevelWCS, BaseLowLevelWCS, HighLevelWCSWrapper
 from astropy.wcs.wcsapi.wrappers.base import BaseWCSWrapper
 
-__all__ = ["GridMap", "Window", "celestial_wcs", "map_pixels", "pixel_jacobian", "shifted_wcs"]
+__all__ = [
+    "GridMap",
+    "Window",
+    "celestial_wcs",
+    "map_pixels",
+    "pixel_jacobian",
+    "shifted_wcs",
+    "sky_jacobian",
+]
 
 NODES = 33  # nodes a side of the grid on which a mapping is examined
 SAME_PIXEL = 1e-6  # pixels; two grids closer than this everywhere are one
@@ -34,13 +42,14 @@ class Window:
     @classmethod
     def around(cls, x: np.ndarray, y: np.ndarray) -> Window:
         """Return the smallest window that holds the finite points, empty where there are none."""
-        good = np.isfinite(x) & np.isfinite(y)
-        if not good.any():
-            return cls(0, 0, 0, 0)
-        # Clipped to what a 64-bit index holds: near the horizon of a projection pixels go to infinity.
-        low = [int(np.clip(np.floor(v[good].min()), -1e15, 1e15)) for v in (x, y)]
-        high = [int(np.clip(np.ceil(v[good].max()), -1e15, 1e15)) + 1 for v in (x, y)]
-        return cls(low[0], low[1], high[0], high[1])
+        low, high = _extremes(x, y)
+        return cls(*np.floor(low).astype(int).tolist(), *(np.ceil(high).astype(int) + 1).tolist())
+
+    @classmethod
+    def within(cls, x: np.ndarray, y: np.ndarray) -> Window:
+        """Return the pixels whose centres lie between the extremes of the finite points."""
+        low, high = _extremes(x, y)
+        return cls(*np.ceil(low).astype(int).tolist(), *(np.floor(high).astype(int) + 1).tolist())
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -80,6 +89,16 @@ class Window:
             columns = slice(inside.x0 - self.x0, inside.x1 - self.x0)
             out[rows, columns] = array[inside.y0 : inside.y1, inside.x0 : inside.x1]
         return out
+
+
+def _extremes(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the largest (x, y) of the finite points; an empty range where there are none."""
+    points = np.stack([np.ravel(x), np.ravel(y)])
+    points = points[:, np.isfinite(points).all(axis=0)]
+    if points.size == 0:
+        return np.zeros(2), np.full(2, -1.0)
+    # Clipped to what a 64-bit index holds: near the horizon of a projection pixels go to infinity.
+    return np.clip(points.min(axis=1), -1e15, 1e15), np.clip(points.max(axis=1), -1e15, 1e15)
 
 
 class _ShiftedWCS(BaseWCSWrapper):
@@ -231,6 +250,27 @@ def pixel_jacobian(wcs_from, wcs_to, x, y) -> np.ndarray:
     new_x, new_y = map_pixels(wcs_from, wcs_to, x[:, None] + steps[:, 0], y[:, None] + steps[:, 1])
     rows = [np.stack([v[:, 0] - v[:, 1], v[:, 2] - v[:, 3]], axis=-1) for v in (new_x, new_y)]
     return np.stack(rows, axis=-2)
+
+
+def sky_jacobian(wcs, x: float, y: float) -> np.ndarray:
+    """Differentiate the arcs on the sky by the pixel, by central differences of one pixel.
+
+    Parameters
+    ----------
+    wcs : APE-14 WCS
+        High level, two pixel axes.
+    x, y : float
+        Where.
+
+    Returns
+    -------
+    ndarray, shape (2, 2)
+        ``[[dlon/dx, dlon/dy], [dlat/dx, dlat/dy]]`` in arcsec a pixel, lon as an arc.
+    """
+    steps = np.array([[0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]])
+    around = wcs.pixel_to_world(x + steps[:, 0], y + steps[:, 1])
+    offsets = wcs.pixel_to_world(x, y).spherical_offsets_to(around)
+    return np.array([[v[0] - v[1], v[2] - v[3]] for v in (arc.to_value("arcsec") for arc in offsets)])
 
 
 class GridMap:

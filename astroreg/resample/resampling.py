@@ -19,6 +19,7 @@ from scipy import ndimage
 
 from astroreg.grids import NODES, GridMap, Window, celestial_wcs, map_pixels, shifted_wcs
 from astroreg.inpaint import fill_bad
+from astroreg.resample.smoothing import BAD_WEIGHT
 
 if TYPE_CHECKING:
     from astropy import units as u
@@ -32,7 +33,6 @@ COARSEST = 1.5  # source pixels a target pixel up to which a spline neither alia
 PIXEL_SIGMA = 1 / math.sqrt(4 * math.pi)  # 0.282: the Gaussian whose noise equals that of a square pixel
 SAMPLED_SIGMA = 0.75  # source pixels; a narrower Gaussian is too coarsely sampled to keep its centroid
 REACH = 3.25  # sigmas at which the Gaussian is cut
-BAD_WEIGHT = 0.15  # share of bad pixels from which a resampled pixel is blanked
 FRACTION = 1e-4  # pixels; a mapping this close to a translation is one
 
 

@@ -1,0 +1,101 @@
+"""`Alignment`: a shift measured against a reference on another grid, and the image corrected with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.nddata import NDData
+
+from astroreg.inputs import Frame
+from astroreg.resample import resample_to
+from astroreg.results import ShiftResult
+from astroreg.sky import SkyCorrection
+
+__all__ = ["Alignment"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Alignment(ShiftResult):
+    """What `align` found: the total shift of the image, and the image with its WCS corrected.
+
+    All that a `ShiftResult` has, with the shift summed over the passes and told at `pivot_pixel`, in pixels
+    of the image as it was given.
+
+    Attributes
+    ----------
+    corrected : object or None
+        The image with its new WCS, of the type that was given (a CCDData for a file); None where the
+        shift is not to be trusted.
+    iterations : int
+        Number of passes made.
+    passes : tuple of ShiftResult
+        What each pass measured: shifts on top of the corrections before it.
+    pivot_pixel : tuple of float
+        Pixel (x, y) of the image at which the shift and the sky correction are told: the middle of
+        what the two images both see.
+    kind : str
+        What the correction takes to have moved: "pointing" or "detector".
+    roll : str or Quantity
+        How the free angle of the correction was decided.
+    reference : Frame or None
+        The reference as it was used, at the image's resolution where the beams were matched.
+    """
+
+    corrected: Any = None
+    iterations: int = 0
+    passes: tuple[ShiftResult, ...] = ()
+    pivot_pixel: tuple[float, float] = (np.nan, np.nan)
+    kind: str = "pointing"
+    roll: Any = "zero"
+    reference: Frame | None = None
+
+    @cached_property
+    def sky_correction(self) -> SkyCorrection | None:
+        """What to add to the coordinates that the image's WCS gave; None where nothing was determined."""
+        if not self.determined:
+            return None
+        covariance = self.covariance if np.isfinite(self.covariance.value).all() else None
+        return SkyCorrection.from_shift(
+            self.wcs, self.shift, pivot_pixel=self.pivot_pixel, covariance=covariance
+        )
+
+    @cached_property
+    def resampled_reference(self) -> NDData:
+        """The reference on the grid of the image, with the WCS as corrected, its mask and its variance.
+
+        The grid is that of the uncorrected WCS where the shift is not to be trusted. Its variance is the
+        effective one, see `astroreg.resample_to`.
+        """
+        wcs = self.wcs if self.corrected is None else self.corrected_wcs(kind=self.kind, roll=self.roll)
+        return resample_to(self.reference, wcs, self.image_shape).to_nddata()
+
+
+def total_result(passes: tuple[ShiftResult, ...], total: u.Quantity) -> dict[str, Any]:
+    """Return the fields of a `ShiftResult` that holds the last pass's findings about the total shift.
+
+    Parameters
+    ----------
+    passes : tuple of ShiftResult
+        What the passes measured, each on top of those before it.
+    total : Quantity
+        The total shift (x, y) in pixel.
+
+    Returns
+    -------
+    dict
+        By name of the field.
+    """
+    last = passes[-1]
+    found = {field.name: getattr(last, field.name) for field in fields(ShiftResult)}
+    moved = total - last.shift
+    if last.delta_chi2 is not None:
+        axes = {"x": last.delta_chi2.x + moved[0], "y": last.delta_chi2.y + moved[1]}
+        found["delta_chi2"] = replace(last.delta_chi2, **axes)
+    if last.rival is not None:
+        found["rival"] = replace(last.rival, shift=last.rival.shift + moved)
+    found["shift"] = total
+    return found

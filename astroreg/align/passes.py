@@ -1,0 +1,210 @@
+"""`align`: resample the reference, measure, correct, and again until the image stands still."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+
+from astroreg.align.alignment import Alignment, total_result
+from astroreg.align.corrected import corrected_like
+from astroreg.align.noise import with_noise
+from astroreg.align.pairs import Pair, prepare_pass
+from astroreg.exceptions import AstroregWarning
+from astroreg.flags import ShiftFlag, describe
+from astroreg.grids import celestial_wcs
+from astroreg.inputs import Frame, as_frame, parse_max_shift, parse_positive
+from astroreg.resample import match_beams as at_one_resolution
+from astroreg.results import ShiftResult
+from astroreg.sky import SkyCorrection, correct_wcs
+
+__all__ = ["align"]
+
+STILL = 0.1  # of its error: a residual shift below this does not matter
+STILL_PIXELS = 0.001
+RESTLESS = 0.5  # of its error: a residual shift above this after the last pass is no convergence
+
+
+def align(
+    reference: Any,
+    image: Any,
+    *,
+    method: Callable[..., ShiftResult] | None = None,
+    iterations: int = 3,
+    kind: str = "pointing",
+    roll: str | u.Quantity = "zero",
+    max_shift: float | u.Quantity | None = None,
+    min_overlap: float | None = None,
+    uncertainty: str | None = None,
+    fit_scale: bool | None = None,
+    fit_background: bool | None = None,
+    match_beams: bool = False,
+    reference_beam: Any = None,
+    image_beam: Any = None,
+    reference_hdu: int | str | tuple | None = None,
+    image_hdu: int | str | tuple | None = None,
+) -> Alignment:
+    """Measure the offset of an image from a reference on any grid, and correct the image's WCS.
+
+    Parameters
+    ----------
+    reference, image : NDData, CCDData, HDU, HDUList, path or (array, WCS or Header)
+        The two images, each with a celestial WCS; grids, projections, celestial frames, pixel sizes,
+        parities and units may differ. Neither is changed.
+    method : callable, optional
+        What measures the shift: `chi2_shift` (default), `register_images`, `cross_correlation_shift`, or
+        any ``method(reference, image, *, max_shift=None, ...)`` that takes two NDData and returns a
+        `ShiftResult`; use `functools.partial` for options that are not listed here.
+    iterations : int, optional
+        Largest number of passes (default 3). They end when the residual shift is below a tenth of its error
+        or 0.001 pixel.
+    kind : {"pointing", "detector"}, optional
+        What moved: the telescope (default, a rotation of the sky) or the pixels.
+    roll : {"zero", "keep-pa"} or Quantity, optional
+        How the roll of the pointing, which a shift does not tell, is decided; see `correct_wcs`.
+    max_shift : float or Quantity, optional
+        Largest error to search for: pixels of the image, a Quantity in pixel, or an angle. The reference is
+        looked at that far around the image. Default: whatever the overlap allows.
+    min_overlap, uncertainty, fit_scale, fit_background : optional
+        Handed to `method` where given; default: its own.
+    match_beams : bool, optional
+        Whether the sharper of the two is smoothed to the beam of the other before they are compared
+        (default False, unless a beam is given). The corrected image is the unsmoothed one.
+    reference_beam, image_beam : Quantity, sequence of Quantity or Header, optional
+        The beams: a full width at half maximum, or (major, minor, position angle). Default: BMAJ, BMIN and
+        BPA of the headers.
+    reference_hdu, image_hdu : int, str or tuple, optional
+        Which HDU of a file.
+
+    Returns
+    -------
+    Alignment
+        The total shift in pixels of `image`, the sky correction, and the corrected image; `corrected` is
+        None where a flag forbids to trust the shift, and an `AstroregWarning` says so.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an image cannot be used or has no celestial WCS, or an argument is out of its range.
+
+    Notes
+    -----
+    The reference is resampled onto the pixels of the image, not the reverse, so that the shift is one of
+    the image as it was taken; where the grids are translations of each other nothing is resampled. After
+    each pass the correction is the rotation that takes the pivot to where it was seen; the next pass measures
+    with the WCS so corrected, so that distortions and curvature are taken into account to all orders.
+    The noise of resampled pixels is correlated; see `resample_to` for how the errors stay true.
+    """
+    iterations = parse_positive(iterations, argument="iterations", integer=True)
+    user_image = image
+    reference = _celestial(as_frame(reference, argument="reference", hdu=reference_hdu), "reference")
+    image = _celestial(as_frame(image, argument="image", hdu=image_hdu), "image")
+    radius = parse_max_shift(max_shift, image.wcs, image.shape)
+    options = {
+        "max_shift": radius,
+        "min_overlap": min_overlap,
+        "uncertainty": uncertainty,
+        "fit_scale": fit_scale,
+        "fit_background": fit_background,
+    }
+    options = {name: value for name, value in options.items() if value is not None}
+    if method is None:
+        from astroreg.methods import chi2_shift as method
+    seen, estimated = with_noise(reference)
+    pair = seen, image
+    if match_beams or reference_beam is not None or image_beam is not None:
+        pair = at_one_resolution(seen, image, reference_beam=reference_beam, image_beam=image_beam)[:2]
+    run = _Run(*pair, method, options, kind, roll)
+    for _ in range(iterations):
+        if not run.measure(radius or 0.0):
+            break
+    found = run.result(ShiftFlag.NOISE_ESTIMATED if estimated else ShiftFlag(0))
+    if not found.ok:
+        words = "; ".join(describe(found.flags))
+        warnings.warn(f"the WCS was not corrected: {words}", AstroregWarning, stacklevel=2)
+        return found
+    return replace(found, corrected=corrected_like(user_image, image, found, kind=kind, roll=roll))
+
+
+def _celestial(frame: Frame, argument: str) -> Frame:
+    """Return the frame with a WCS of two celestial pixel axes."""
+    return replace(frame, wcs=celestial_wcs(frame.wcs, argument=argument))
+
+
+class _Run:
+    """The passes of one alignment, and what is known after each."""
+
+    def __init__(self, reference: Frame, image: Frame, method, options, kind, roll):
+        self.reference, self.image = reference, image
+        self.method, self.options = method, options
+        self.kind, self.roll = kind, roll
+        self.wcs = image.wcs
+        self.passes: tuple[ShiftResult, ...] = ()
+        self.pivot = ((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2)
+        self.total = np.zeros(2) * u.pixel
+        self.flags = ShiftFlag(0)
+
+    def measure(self, radius: float) -> bool:
+        """Make one pass; return whether another one is needed."""
+        pair = prepare_pass(self.reference, self.image, self.wcs, radius if not self.passes else 0.0)
+        if pair is None:
+            nothing = ShiftResult(shift=[np.nan] * 2, covariance=np.full((2, 2), np.nan))
+            self.passes += (replace(nothing, flags=ShiftFlag.NO_OVERLAP, overlap=0.0),)
+            return False
+        result = _measured(self.method, pair, self.options)
+        self.passes += (result,)
+        if not result.ok:
+            return False
+        self.pivot = pair.pivot
+        self._correct(result.shift.to_value(u.pixel))
+        return not _still(result, STILL, STILL_PIXELS)
+
+    def _correct(self, shift: np.ndarray) -> None:
+        """Correct the image's WCS so that the pivot lies where its content was found."""
+        place = self.wcs.pixel_to_world(*(np.array(self.pivot) - shift))
+        x, y = self.image.wcs.world_to_pixel(place)
+        self.total = (np.array(self.pivot) - [float(x), float(y)]) * u.pixel
+        correction = SkyCorrection.from_shift(self.image.wcs, self.total, pivot_pixel=self.pivot)
+        self.wcs = correct_wcs(self.image.wcs, correction, kind=self.kind, roll=self.roll)
+
+    def result(self, flags: ShiftFlag) -> Alignment:
+        """Put the passes together."""
+        last = self.passes[-1]
+        flags |= last.flags
+        if len(self.passes) > 1 and last.ok and not _still(last, RESTLESS, STILL_PIXELS):
+            flags |= ShiftFlag.NOT_CONVERGED
+        found = total_result(self.passes, self.total if last.ok else self.total + last.shift)
+        found |= {"flags": flags, "wcs": self.image.wcs, "image_shape": self.image.shape}
+        found |= {"reference_label": self.reference.label, "image_label": self.image.label}
+        return Alignment(
+            **found,
+            iterations=len(self.passes),
+            passes=self.passes,
+            pivot_pixel=self.pivot,
+            kind=self.kind,
+            roll=self.roll,
+            reference=self.reference,
+        )
+
+
+def _measured(method: Callable[..., ShiftResult], pair: Pair, options: dict[str, Any]) -> ShiftResult:
+    """Run the method; its warnings wait, since `align` gives one at the end."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstroregWarning)
+        result = method(pair.reference, pair.image, **options)
+    if not isinstance(result, ShiftResult):
+        raise TypeError(f"`method` must return a ShiftResult, got a {type(result).__name__}")
+    # The reference's content at pixel p of its array stands at p + fraction of the image's grid.
+    shift = result.shift - pair.resampled.fraction * u.pixel
+    return replace(result, shift=shift, overlap=result.overlap * pair.share)
+
+
+def _still(result: ShiftResult, sigmas: float, pixels: float) -> bool:
+    """Whether a residual shift is below so many sigmas or so many pixels, along both axes."""
+    shift = np.abs(result.shift.to_value(u.pixel))
+    error = result.shift_error.to_value(u.pixel)
+    return bool(np.all(shift <= np.maximum(sigmas * np.nan_to_num(error), pixels)))
