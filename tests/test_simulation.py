@@ -382,6 +382,19 @@ def test_a_tile_changes_nothing(sphere):
     np.testing.assert_allclose(in_a_row, whole.ravel(), rtol=1e-8)
 
 
+def test_pixels_beyond_the_sky_are_masked():
+    # The corners of an orthographic all-sky image see nothing.
+    wcs = tan_wcs((90, 90), pixel_scale=1.5 * u.deg, projection="SIN")
+    sky = SphericalSky(radius=10 * u.deg, rng=1)
+    image = sky.observe(wcs, fwhm=4 * u.deg, noise=0.1, rng=1)
+    assert image.mask[0, 0]
+    assert not image.mask[30:60, 30:60].any()
+    assert np.isfinite(image.data).all()
+    clean = sky.observe(wcs, fwhm=4 * u.deg)
+    at = wcs.pixel_to_world(45, 45)
+    assert clean.data[45, 45] == pytest.approx(sky.evaluate(at, fwhm=4 * u.deg))
+
+
 def test_an_observation_has_everything(sphere):
     claimed = tan_wcs((64, 64), centre=SkyCoord(1 * u.deg, 2 * u.deg))
     options = {"fwhm": 3 * u.arcsec, "scale": 0.1, "background": 7.0, "unit": "MJy/sr"}
@@ -459,6 +472,7 @@ def test_a_shift_is_in_pixels():
         ({"radius": -1 * u.arcmin}, "`radius` must be > 0"),
         ({"rms": 0.0}, "`rms` must be > 0"),
         ({"smallest": 2 * u.arcmin}, "`smallest` must be well below"),
+        ({"radius": 40 * u.deg}, "`radius` must be below 17 degrees"),
     ],
 )
 def test_impossible_spheres(arguments, match):

@@ -80,14 +80,21 @@ class PowerLawField:
         numpy.ndarray
             Array of shape `shape`.
         """
-        dx, dy = shift
-        factor = np.exp(-2j * np.pi * (self._kx * dx + self._ky * dy))
-        if derivative is not None:
-            factor = factor * 2j * np.pi * (self._kx if derivative == "x" else self._ky)
-        whole = fft.irfft2(self._spectrum * factor, s=self.field_shape)
-        oy, ox = ((big - n) // 2 for big, n in zip(self.field_shape, self.shape, strict=True))
-        cut = whole[oy : oy + self.shape[0], ox : ox + self.shape[1]]
+        # The columns first, of which only the rows of the window are then transformed.
+        columns = self._factor(self._ky, shift[1], derivative == "y")
+        rows = fft.ifft(self._spectrum * columns, axis=0)[self._slice(0)]
+        rows *= self._factor(self._kx, shift[0], derivative == "x")
+        cut = fft.irfft(rows, n=self.field_shape[1], axis=1)[:, self._slice(1)]
         return (cut - (self._mean if derivative is None else 0.0)) / self._rms
+
+    @staticmethod
+    def _factor(k, shift, derive):
+        """Return what a shift along one axis, and a derivative, do to the spectrum."""
+        return np.exp(-2j * np.pi * k * shift) * (2j * np.pi * k if derive else 1.0)
+
+    def _slice(self, axis):
+        start = (self.field_shape[axis] - self.shape[axis]) // 2
+        return slice(start, start + self.shape[axis])
 
 
 def extended_sky(

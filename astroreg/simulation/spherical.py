@@ -51,7 +51,8 @@ class SphericalSky:
     Raises
     ------
     ValueError
-        If a size or the rms is not positive, or `smallest` is not below `radius`.
+        If a size or the rms is not positive, `radius` is beyond 17 degrees, or `smallest` is not well
+        below it.
 
     Examples
     --------
@@ -83,6 +84,8 @@ class SphericalSky:
         smallest = self.radius / 60 if smallest is None else u.Quantity(smallest)
         least = gaussian_fwhm_to_sigma * smallest.to_value(u.rad)
         check_positive(least, "smallest")
+        if reach > 0.3:
+            raise ValueError(f"`radius` must be below 17 degrees, got {radius!r}; simulate a part of the sky")
         if least >= reach / 4:
             raise ValueError(f"`smallest` must be well below `radius`, got {smallest!r} and {radius!r}")
         blob_rng, source_rng = np.random.default_rng(rng).spawn(2)
@@ -116,7 +119,7 @@ class SphericalSky:
         Returns
         -------
         numpy.ndarray
-            Surface brightness, of the shape of `coordinates`.
+            Surface brightness, of the shape of `coordinates`; NaN where these are NaN.
 
         Raises
         ------
@@ -203,6 +206,8 @@ class SphericalSky:
         check_positive(noise, "noise", zero=True)
         y, x = np.indices(shape)
         sky = scale * self.evaluate(wcs.pixel_to_world(x, y), fwhm=fwhm) + background
+        unseen = ~np.isfinite(sky)  # pixels beyond the edge of the projection
+        mask = unseen if mask is None else unseen | mask
         mask_rng, noise_rng = np.random.default_rng(rng).spawn(2)
         sigma = np.full(shape, float(noise))
         detector = Detector.make(
@@ -258,11 +263,16 @@ def _draw_blobs(reach, least, index, rng):
 
 def _sum_near(points, centres, variance, peak):
     """Sum Gaussians of the chord at `points` (ny, nx, 3), leaving out those too far from all of them."""
-    flat = points.reshape(-1, 3)
-    middle = flat.mean(axis=0)
-    flat, centres = flat - middle, centres - middle
-    extent = np.sqrt((flat**2).sum(axis=1).max())
+    out = np.full(points.shape[:2], np.nan)  # where the coordinates are not
+    known = np.isfinite(points).all(axis=-1)
+    if not known.any():
+        return out
+    points = points[known]
+    middle = points.mean(axis=0)
+    points, centres = points - middle, centres - middle
+    extent = np.sqrt((points**2).sum(axis=1).max())
     near = np.sqrt((centres**2).sum(axis=1)) < extent + _REACH * np.sqrt(variance)
     centres, variance, peak = centres[near], variance[near], peak[near]
-    square = (flat**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1) - 2 * flat @ centres.T
-    return (np.exp(square / (-2 * variance)) @ peak).reshape(points.shape[:2])
+    square = (points**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1) - 2 * points @ centres.T
+    out[known] = np.exp(square / (-2 * variance)) @ peak
+    return out
