@@ -119,8 +119,9 @@ def test_all_methods_see_the_same_draws_and_a_seed_repeats_them(pair):
 
 
 def test_names_come_from_the_functions(pair):
-    table = compare_methods(pair, methods=[exact, functools.partial(exact), Oracle()], n_draws=2, rng=1)
-    assert set(table["method"]) == {"exact", "Oracle"}
+    methods = [exact, functools.partial(exact, boundary="overlap"), Oracle()]
+    table = compare_methods(pair, methods=methods, n_draws=2, rng=1)
+    assert list(table["method"][::2]) == ["exact", "exact(boundary='overlap')", "Oracle"]
 
 
 def test_a_measurement_reaches_the_quoted_error():
@@ -159,6 +160,7 @@ def test_progress_goes_to_stderr(pair, capsys, monkeypatch, with_tqdm):
         ({"n_draws": 0}, "`n_draws` must be"),
         ({"gross": -1.0}, "`gross` must be"),
         ({"methods": []}, "`methods` is empty"),
+        ({"methods": [Oracle(), Oracle()]}, "`methods` has two of one name"),
     ],
 )
 def test_impossible_comparisons(pair, arguments, match):

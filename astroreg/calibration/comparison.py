@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,8 +37,9 @@ def compare_methods(
     pair : SimulatedPair
         What to draw from; see `astroreg.simulation.simulate_pair`.
     methods : sequence or mapping of callable, optional
-        Called as ``method(reference, image, boundary=...)``, they return a `ShiftResult`. The keys
-        of a mapping are the names in the table. By default the three of `astroreg.methods`.
+        Called as ``method(reference, image, boundary=...)``, they return a `ShiftResult`; use
+        `functools.partial` for other arguments. The keys of a mapping are the names in the table. By
+        default the three methods of the package.
     n_draws : int, optional
         Number of draws of the noise, the same ones for all methods.
     gross : float, optional
@@ -68,7 +70,7 @@ def compare_methods(
     Raises
     ------
     ValueError
-        If there is no method, or a number is not positive.
+        If there is no method, two have one name, or a number is not positive.
 
     See Also
     --------
@@ -112,16 +114,21 @@ def _named(methods):
 
         methods = (chi2_shift, register_images, cross_correlation_shift)
     if not isinstance(methods, Mapping):
-        methods = {_name(method): method for method in methods}
+        names = [_name(method) for method in methods]
+        if len(set(names)) < len(names):
+            raise ValueError(f"`methods` has two of one name in {names}; give a mapping of names to methods")
+        methods = dict(zip(names, methods, strict=True))
     if not methods:
         raise ValueError("`methods` is empty; give at least one, or None for all")
     return dict(methods)
 
 
 def _name(method):
-    """Return the name of a function, also below `functools.partial`."""
-    function = getattr(method, "func", method)
-    return getattr(function, "__name__", None) or type(function).__name__
+    """Return the name of a function; of a `functools.partial` with its keywords."""
+    if isinstance(method, functools.partial):
+        keywords = ", ".join(f"{key}={value!r}" for key, value in method.keywords.items())
+        return f"{_name(method.func)}({keywords})"
+    return getattr(method, "__name__", None) or type(method).__name__
 
 
 def _measured(method, draw):
