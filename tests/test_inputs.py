@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 
 from astroreg.exceptions import AstroregWarning
-from astroreg.inputs import Frame, as_frame, prepare_pair
+from astroreg.inputs import Frame, as_frame, is_celestial, pixel_scale, prepare_pair
 
 SHAPE = (6, 7)
 
@@ -342,6 +342,44 @@ def test_wcs_is_built_from_the_meta_where_it_is_missing(plane):
     assert ccd.wcs is None
     frame = as_frame(ccd, argument="image")
     assert frame.wcs.has_celestial
+
+
+def test_wcs_of_something_else_in_the_meta_counts_as_none(plane):
+    header = fits.Header({"CTYPE1": "FREQ", "CTYPE2": "STOKES", "CTYPE3": "TIME", "WCSAXES": 3})
+    assert as_frame(CCDData(plane, unit="adu", meta=header), argument="image").wcs is None
+
+
+def test_quantity_that_carries_a_wcs(plane):
+    class Projection(u.Quantity):
+        wcs = celestial()
+        header = fits.Header({"OBJECT": "M 51"})
+
+    frame = as_frame(Projection(plane, u.K), argument="image")
+    assert frame.unit == u.K
+    assert frame.wcs is Projection.wcs
+    assert frame.header["OBJECT"] == "M 51"
+
+
+def test_generalized_wcs(plane):
+    frames = pytest.importorskip("gwcs.coordinate_frames")
+    models = pytest.importorskip("astropy.modeling.models")
+    from astropy.coordinates import ICRS
+    from gwcs import WCS as GWCS
+
+    to_sky = (
+        models.Shift(-3) & models.Shift(-2)
+        | models.Scale(-1e-4) & models.Scale(1e-4)
+        | models.Pix2Sky_TAN()
+        | models.RotateNative2Celestial(150, 2, 180)
+    )
+    detector = frames.Frame2D(name="detector", unit=(u.pix, u.pix))
+    sky = frames.CelestialFrame(reference_frame=ICRS(), unit=(u.deg, u.deg))
+    wcs = GWCS([(detector, to_sky), (sky, None)])
+    for image in (NDData(plane, wcs=wcs), (plane, wcs)):
+        frame = as_frame(image, argument="image")
+        assert is_celestial(frame.wcs)
+        # the finite difference over a pixel of 1e-4 degree
+        assert pixel_scale(frame.wcs, frame.shape).to_value(u.deg) == pytest.approx(1e-4, rel=1e-9)
 
 
 def test_unreadable_wcs_in_the_meta_counts_as_none(plane):

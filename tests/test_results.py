@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import MutableMapping
+from dataclasses import replace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -121,6 +123,18 @@ def test_unknown_is_nan_and_not_ok():
 @pytest.mark.parametrize("flag", list(ShiftFlag))
 def test_ok_is_what_the_flags_allow(flag):
     assert result(flags=flag).ok is (flag not in ShiftFlag.UNTRUSTED)
+
+
+def test_results_can_be_sent_to_another_process():
+    one = pickle.loads(pickle.dumps(result(rival=RivalPeak([1, 2], 3.0))))
+    assert str(one) == str(result(rival=RivalPeak([1, 2], 3.0)))
+
+
+def test_replace_computes_the_sky_anew():
+    one = result()
+    assert one.sky_correction is one.sky_correction
+    other = replace(one, shift=-one.shift)
+    assert other.sky_correction.lon.value == pytest.approx(-one.sky_correction.lon.value, rel=1e-4)
 
 
 # ---- ellipse --------------------------------------------------------------------------------

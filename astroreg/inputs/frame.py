@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -219,7 +220,7 @@ def _mask_plane(mask: Any, shape: tuple[int, ...], argument: str) -> np.ndarray 
 
 def _checked_variance(variance: np.ndarray, bad: np.ndarray, argument: str) -> tuple[np.ndarray, np.ndarray]:
     """Mask what has no usable variance; zero among positive values means "no data" in most pipelines."""
-    if (variance[~bad] < 0).any():
+    if ((variance < 0) & ~bad).any():
         raise ValueError(
             f"the uncertainty of `{argument}` has negative values; give uncertainties >= 0, mask bad pixels"
         )
@@ -250,14 +251,16 @@ def _precision(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return native arrays, float32 where the input was and its squares cannot leave the range."""
     wanted = np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize == 4 else np.dtype(np.float64)
-    planes = [data] if variance is None else [data, np.sqrt(variance, where=good, out=np.zeros(data.shape))]
-    for plane in planes:
-        if not _within(plane, good, _FLOAT64_RANGE):
+    largest = [_largest(data, good)]
+    if variance is not None:
+        largest.append(math.sqrt(_largest(variance, good)))
+    for value in largest:
+        if not _within(value, _FLOAT64_RANGE):
             raise ValueError(
-                f"{name or 'the image'} has values of {_largest(plane, good):.0e}, whose squares leave the "
-                "range of floating point numbers; mask those pixels or give the data in another unit"
+                f"{name or 'the image'} has values of {value:.0e}, whose squares leave the range of floating "
+                "point numbers; mask those pixels or give the data in another unit"
             )
-    if not all(_within(plane, good, _FLOAT32_RANGE) for plane in planes):
+    if not all(_within(value, _FLOAT32_RANGE) for value in largest):
         wanted = np.dtype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):  # under the mask anything may stand
         data = data.astype(wanted, copy=False)
@@ -265,12 +268,12 @@ def _precision(
 
 
 def _largest(plane: np.ndarray, good: np.ndarray) -> float:
-    high, low = np.max(plane, where=good, initial=0), np.min(plane, where=good, initial=0)
-    return max(float(high), -float(low))
+    """Largest magnitude among the good pixels."""
+    values = plane if good.all() else plane[good]
+    return max(float(values.max()), -float(values.min()))
 
 
-def _within(plane: np.ndarray, good: np.ndarray, limits: tuple[float, float]) -> bool:
-    largest = _largest(plane, good)
+def _within(largest: float, limits: tuple[float, float]) -> bool:
     return largest == 0 or limits[0] <= largest <= limits[1]
 
 

@@ -47,6 +47,8 @@ def image_wcs(
     """
     if wcs is None:
         wcs = _wcs_of_header(header)
+        if wcs is not None and wcs.naxis not in (2, len(shape)) and not is_celestial(wcs):
+            return None  # the header of something else; only a WCS that was given is worth an error
     if wcs is None or _pixel_axes(wcs, argument) == 2:
         return wcs
     if len(shape) == 2 and isinstance(wcs, WCS) and is_celestial(wcs):

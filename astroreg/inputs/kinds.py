@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
-from astropy.wcs import WCS
 
 from astroreg.inputs.frame import Frame, Parts, checked_frame, real_array
 
@@ -132,7 +131,7 @@ def _parts(obj: Any, argument: str, hdu: Any) -> Parts:
         return _from_array(obj)
     if isinstance(obj, u.function.FunctionQuantity):
         return Parts(obj.value, unit=obj.unit)
-    if isinstance(obj, tuple) and len(obj) == 2 and isinstance(obj[1], (WCS, fits.Header)):
+    if isinstance(obj, tuple) and len(obj) == 2 and (isinstance(obj[1], fits.Header) or _is_wcs(obj[1])):
         return _from_tuple(obj)
     if _looks_like_nddata(obj):
         return _from_nddata(obj)
@@ -164,21 +163,27 @@ def _from_file_image(image: Any) -> Parts:
 
 
 def _from_array(array: np.ndarray) -> Parts:
-    """Take the unit and the mask that subclasses of ndarray carry."""
+    """Take what subclasses of ndarray carry: unit, mask, and the WCS of a spectral-cube Projection."""
     unit = getattr(array, "unit", None)
+    wcs, header = getattr(array, "wcs", None), getattr(array, "header", None)
     mask = None
     if isinstance(array, np.ma.MaskedArray):
         mask = None if array.mask is np.ma.nomask else np.ma.getmaskarray(array)
         array = array.data
     elif hasattr(array, "unmasked"):
         mask, array = array.mask, array.unmasked
-    return Parts(np.asarray(array), unit, mask)
+    return Parts(np.asarray(array), unit, mask, wcs=wcs, header=header)
 
 
 def _from_tuple(pair: tuple) -> Parts:
     parts = _from_array(np.asanyarray(pair[0]))
-    is_wcs = isinstance(pair[1], WCS)
-    return replace(parts, wcs=pair[1] if is_wcs else None, header=None if is_wcs else pair[1])
+    if isinstance(pair[1], fits.Header):
+        return replace(parts, wcs=None, header=pair[1])
+    return replace(parts, wcs=pair[1])
+
+
+def _is_wcs(obj: Any) -> bool:
+    return hasattr(getattr(obj, "low_level_wcs", obj), "pixel_n_dim")
 
 
 def _looks_like_nddata(obj: Any) -> bool:

@@ -54,9 +54,12 @@ def variance_plane(
     power = _POWER.get(uncertainty.uncertainty_type)
     if power is None:
         return _foreign(uncertainty, shape, unit, argument)
-    # |x|**(power - 1) * x keeps the sign of a negative standard deviation; 1/0 is "no information".
+    # x |x| keeps the sign of a negative standard deviation, for the caller to see; 1/0 is "no information"
     with np.errstate(divide="ignore", over="ignore"):
-        variance = np.sign(values) * np.abs(values) ** power if power > 0 else 1 / values
+        if power == 2:
+            variance = values * np.abs(values)
+        else:
+            variance = values if power == 1 else 1 / values
     return _scaled(variance, None if uncertainty.unit is None else uncertainty.unit**power, unit, argument)
 
 
