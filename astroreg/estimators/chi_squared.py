@@ -1,0 +1,142 @@
+"""The chi-squared shift: an estimating equation with a low-passed template, at the statistical limit.
+
+With the noise variances V_A (of the scaled reference) and V_B, the best sky is the inverse-variance mean
+``S = (V_B a + V_A b) / (V_A + V_B)``; its noise is uncorrelated with the residual ``r = b - a``. The
+shift, the flux scale and the background solve ``sum w q r = 0`` with ``w = 1 / (V_A + V_B)`` and the
+templates q = (d(h S)/dx, d(h S)/dy, h S, 1), h the Wiener filter of S. That is the weighting of Hannan &
+Thomson (1973, doi:10.2307/2334549), with the weight of every pixel and any mask besides.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from astroreg.estimators.alignment import Aligned, Aligner
+from astroreg.estimators.equations import Equations, Fit, make_fit
+
+_ITERATIONS = 30
+_FILTER_STEPS = (0, 2, 4)  # iterations at which the filter is learnt anew; then it stays, to converge
+_TOLERANCE = 2e-4          # of the shift's error: where the iteration stops
+_FIRST_SMOOTHING = 1.0     # pixels: while the images are still up to half a pixel apart
+
+
+class ChiSquaredStep:
+    """One overlap, solved for shift, scale and background with the noise as weight.
+
+    Parameters
+    ----------
+    aligner : Aligner
+        The two images and the state to improve.
+    fit_scale, fit_background : bool
+        Whether the flux scale and the background are fitted.
+    """
+
+    def __init__(self, aligner: Aligner, *, fit_scale: bool = True, fit_background: bool = True):
+        self.aligner = aligner
+        self.free = np.array([True, True, fit_scale, fit_background])
+        self._set_noise()
+
+    def _set_noise(self):
+        """Set the weight of each pixel and the share of the image in the mean sky, at the present scale."""
+        overlap = self.aligner.overlap
+        reference = self.aligner.scale**2 * overlap.reference_variance
+        image = overlap.image_variance
+        total = reference + image
+        # Two noiseless images: any finite weight gives the same answer.
+        safe = np.where(total > 0, total, 1)
+        self.share = np.where(total > 0, reference / safe, 0.5)
+        self.weight = np.where(overlap.usable, 1 / safe, 0)
+        self.pair_weight = self.share * (1 - self.share)  # V_A V_B / (V_A + V_B)^2
+
+    def sky(self, aligned: Aligned) -> np.ndarray:
+        """Return the inverse-variance mean of the aligned images."""
+        return aligned.a + self.share * (aligned.b - aligned.a)
+
+    def equations(self, aligned: Aligned) -> Equations:
+        """Return the equations at the present state."""
+        grid, filt = self.aligner.grid, self.aligner.filter
+        sky, residual = self.sky(aligned), aligned.b - aligned.a
+        centre = (self.weight * sky).sum() / self.weight.sum()
+        # The template's two parts, from either image: their cross products carry no noise bias.
+        from_a = self._templates((1 - self.share) * (aligned.a - centre), filt, 0.0)
+        from_b = self._templates(self.share * (aligned.b - centre), filt, 1.0)
+        change_a, change_b = (self._changes(x, s) for x, s in
+                              ((aligned.a, aligned.spectrum_a), (aligned.b, aligned.spectrum_b)))
+        from_a *= self.weight
+        from_b *= self.weight
+        n = grid.shape[0] * grid.shape[1]
+        slope = from_a.reshape(4, n) @ change_b.reshape(4, n).T + from_b.reshape(4, n) @ change_a.reshape(4, n).T
+        templates = from_a + from_b
+        value = templates.reshape(4, n) @ residual.ravel()
+        value[:2] -= self._gap_bias()
+        scaled = templates / np.sqrt(np.where(self.weight > 0, self.weight, 1))
+        scatter = scaled.reshape(4, n) @ scaled.reshape(4, n).T
+        return Equations(value, slope, scatter, templates, aligned, self.weight, self.free)
+
+    def _templates(self, part, filt, constant):
+        """Return the gradients of the low-passed part, the part itself and a constant, shape (4, ny, nx)."""
+        grid = self.aligner.grid
+        spectrum = grid.forward(part.astype(grid.dtype, copy=False)) * filt
+        return np.stack([*grid.gradient(spectrum), grid.inverse(spectrum),
+                         np.full(grid.shape, constant, grid.dtype)])
+
+    def _changes(self, values, spectrum):
+        """Return d(residual)/d(x, y, log scale, background) as one image sees it."""
+        return np.stack([*self.aligner.grid.gradient(spectrum), self.aligner.background - values,
+                         np.full(values.shape, -1, values.dtype)])
+
+    def _gap_bias(self) -> np.ndarray:
+        """Return the expectation of the shift's equations that the gaps alone cause.
+
+        The noise of S and r is uncorrelated only where both images have their pixels. The noise that a
+        missing pixel h does not have would, interpolated by a fraction f, have stood at y with the
+        amplitude u(y - h), u the sinc moved by f/2; summed over all y it cancels against the low-pass'
+        gradient, but the pixels y of no weight leave the sum:
+        ``-sum_h sum_y (V_A V_B / (V_A + V_B)) w(y) u(y - h) dh(y - h)``, and mirrored for the image.
+        """
+        overlap, grid = self.aligner.overlap, self.aligner.grid
+        if overlap.usable.all():
+            return np.zeros(2)
+        phase = grid.phase(self.aligner.fraction / 2)
+        spread = grid.inverse(phase)
+        idle = grid.forward(np.where(overlap.usable, 0, self.pair_weight).astype(grid.dtype))
+        gaps_a, gaps_b = (grid.forward((overlap.hole | ~has).astype(grid.dtype))
+                          for has in (overlap.has_reference, overlap.has_image))
+        # Pairs at each lag; those of the image count with the lag reversed (a conjugate).
+        pairs = grid.inverse(idle * gaps_a.conj() + (idle * gaps_b.conj()).conj())
+        kernel = grid.gradient(self.aligner.filter * phase)
+        return np.array([-(pairs * spread * k).sum() for k in kernel])
+
+    def solve(self) -> tuple[Equations, bool]:
+        """Iterate to the solution; return the equations there and whether it was reached."""
+        aligner = self.aligner
+        converged = False
+        for iteration in range(_ITERATIONS):
+            aligned = aligner.align()
+            sky = self.sky(aligned)
+            if iteration in _FILTER_STEPS:
+                aligner.learn_filter(aligned, sky, smooth=0 if iteration else _FIRST_SMOOTHING)
+            equations = self.equations(aligned)
+            if converged or not np.isfinite(equations.value).all():
+                break
+            step = equations.step()
+            error = np.sqrt(np.abs(np.diag(equations.covariance(equations.scatter))[:2]))
+            self._move(step)
+            aligner.predict(sky, float((self.weight * sky).sum() / self.weight.sum()))
+            settled = np.all(np.abs(step[:2]) <= np.maximum(_TOLERANCE * error, 1e-9))
+            converged = bool(settled and iteration > max(_FILTER_STEPS))
+        return equations, converged
+
+    def _move(self, step):
+        """Apply a step of (x, y, log scale, background)."""
+        aligner = self.aligner
+        aligner.fraction = aligner.fraction + step[:2]
+        aligner.scale *= float(np.exp(step[2]))
+        aligner.background += float(step[3])
+        if step[2]:
+            self._set_noise()
+
+    def fit(self, *, empirical: bool) -> Fit:
+        """Solve, and return the shift with its errors from the attached noise or from the residuals."""
+        equations, converged = self.solve()
+        return make_fit(self.aligner, equations, converged=converged, empirical=empirical)

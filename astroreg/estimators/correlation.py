@@ -1,0 +1,281 @@
+"""The coarse shift: masked correlation, normalised by the overlap, without wrap-around.
+
+Padfield (2012, doi:10.1109/TIP.2011.2181402): the sums over the overlap at every shift are six
+zero-padded transforms. The shift is chosen by likelihood, not by the correlation coefficient rho,
+which alone prefers the smallest overlaps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import ndimage
+
+from astroreg.estimators.fourier import FourierGrid, good_length
+from astroreg.estimators.overlap import Plane
+
+# The search is made on block averages of at most this many blocks a side.
+LONGEST_SIDE = 256
+_HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A maximum of the likelihood over shifts.
+
+    Attributes
+    ----------
+    shift : `numpy.ndarray`
+        (x, y), pixels.
+    score : float
+        Log-likelihood ratio of this shift against no relation, ``-(n/2) ln(1 - rho^2)``.
+    correlation : float
+        rho, the correlation coefficient over the overlap.
+    overlap : float
+        Pixels that overlap, as a fraction of the smaller image's good ones.
+    """
+
+    shift: np.ndarray
+    score: float
+    correlation: float
+    overlap: float
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """What the search found.
+
+    Attributes
+    ----------
+    peak : Peak or None
+        The best shift; None where no shift is allowed or the images do not vary.
+    rival : Peak or None
+        The best separate maximum besides.
+    at_bound : bool
+        The best shift lies on the edge of what was searched.
+    fixed_pattern : bool
+        A spike one pixel wide at shift 0 was set aside.
+    trials : int
+        Number of whole-pixel shifts searched.
+    surface : Surface
+        The likelihood and the correlation at every shift searched.
+    """
+
+    peak: Peak | None
+    rival: Peak | None = None
+    at_bound: bool = False
+    fixed_pattern: bool = False
+    trials: int = 0
+    surface: Surface | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Correlation over shifts: `rho` and `score` (ny, nx) with their axes `x`, `y` in pixels; -inf/NaN outside."""
+
+    x: np.ndarray
+    y: np.ndarray
+    rho: np.ndarray
+    score: np.ndarray
+    overlap: np.ndarray
+
+
+def block_average(plane: Plane, block: int) -> Plane:
+    """Return `plane` averaged in blocks of `block` x `block` pixels; a block at least half good is good."""
+    if block == 1:
+        return plane
+    ny, nx = (n // block for n in plane.shape)
+    cells = (slice(0, ny * block), slice(0, nx * block))
+    fold = lambda a: a[cells].reshape(ny, block, nx, block)  # noqa: E731
+    variance = plane.variance
+    if plane.good is None:
+        data = fold(plane.data).mean((1, 3))
+        variance = fold(variance).mean((1, 3)) / block**2 if np.ndim(variance) else variance / block**2
+        return Plane(data, variance, None)
+    good = fold(plane.good)
+    count = good.sum((1, 3))
+    safe = np.maximum(count, 1)
+    data = np.where(good, fold(plane.data), 0).sum((1, 3)) / safe
+    if np.ndim(variance):
+        variance = np.where(good, fold(variance), 0).sum((1, 3)) / safe**2
+    else:
+        variance = variance / safe
+    return Plane(data.astype(plane.data.dtype), variance, count >= _HALF * block**2)
+
+
+def search_block(shapes, *, longest: int = LONGEST_SIDE) -> int:
+    """Return the block size at which the longest side has at most `longest` blocks."""
+    return max(1, -(-max(max(shape) for shape in shapes) // longest))
+
+
+def correlation_surface(reference: Plane, image: Plane, *, periodic: bool = False) -> Surface:
+    """Return the correlation of the two images at every whole-pixel shift.
+
+    Parameters
+    ----------
+    reference, image : Plane
+        The images, of any shapes (equal ones if `periodic`).
+    periodic : bool
+        Whether both wrap around.
+
+    Returns
+    -------
+    Surface
+        NaN where fewer than 3 pixels overlap or one image does not vary there.
+    """
+    ny, nx = image.shape
+    my, mx = reference.shape
+    size = (ny, nx) if periodic else (good_length(ny + my - 1), good_length(nx + mx - 1))
+    grid = FourierGrid(size, np.float64)
+    a, a2, ga = _moments(reference, grid)
+    b, b2, gb = _moments(image, grid)
+    n, sa, sb = (grid.inverse(p * q.conj()) for p, q in ((gb, ga), (gb, a), (b, ga)))
+    n = np.rint(n)
+    safe = np.maximum(n, 1)
+    va = grid.inverse(gb * a2.conj()) - sa**2 / safe
+    vb = grid.inverse(b2 * ga.conj()) - sb**2 / safe
+    covariance = grid.inverse(b * a.conj()) - sa * sb / safe
+    # Both images have unit variance: less than this is the rounding of the transforms.
+    varies = (n > 2) & (va > 1e-9 * safe) & (vb > 1e-9 * safe)
+    rho = np.full(size, np.nan)
+    np.divide(covariance, np.sqrt(np.where(varies, va * vb, 1)), out=rho, where=varies)
+    np.clip(rho, -1, 1, out=rho)
+    low = (-(ny // 2), -(nx // 2)) if periodic else (1 - my, 1 - mx)
+    high = (ny - ny // 2, nx - nx // 2) if periodic else (ny, nx)
+    y, x = (np.arange(lo, hi) for lo, hi in zip(low, high, strict=True))
+    take = np.ix_(y, x)
+    smaller = max(1, min(reference.count, image.count))
+    rho, n = rho[take], n[take]
+    return Surface(x, y, rho, _score(rho, n), n / smaller)
+
+
+def _score(rho, n):
+    """Return -(n/2) ln(1 - rho^2) where rho > 0, else -inf; rho = 1 is kept finite by rounding."""
+    positive = np.nan_to_num(rho, nan=-1.0) > 0
+    safe = np.where(positive, np.minimum(np.nan_to_num(rho) ** 2, 1 - 1e-12), 0)
+    return np.where(positive, -0.5 * n * np.log1p(-safe), -np.inf)
+
+
+def _moments(plane, grid):
+    """Return the transforms of the standardised data, their squares and the mask."""
+    good = np.ones(plane.shape, bool) if plane.good is None else plane.good
+    values = plane.data[good].astype(float)
+    spread = values.std() if values.size else 0.0
+    data = np.where(good, (plane.data - (values.mean() if values.size else 0)) / (spread if spread > 0 else 1), 0)
+    out = []
+    for array in (data, data**2, good.astype(float)):
+        padded = np.zeros(grid.shape)
+        padded[: array.shape[0], : array.shape[1]] = array
+        out.append(grid.forward(padded))
+    return out
+
+
+def coarse_shift(reference: Plane, image: Plane, *, max_shift: float | None = None, min_overlap: float = 0.1,
+                 periodic: bool = False, prior=(0.0, 0.0)) -> Coarse:
+    """Find the whole-pixel shift of highest likelihood.
+
+    Parameters
+    ----------
+    reference, image : Plane
+        The images.
+    max_shift : float, optional
+        Longest shift searched, in pixels; every shift by default.
+    min_overlap : float
+        Least overlap, as a fraction of the smaller image's good pixels.
+    periodic : bool
+        Whether both images wrap around.
+    prior : (float, float)
+        (x, y) around which `max_shift` counts.
+
+    Returns
+    -------
+    Coarse
+        Without a peak where nothing is allowed or nothing varies.
+    """
+    surface = correlation_surface(reference, image, periodic=periodic)
+    distance = np.hypot(surface.x - prior[0], (surface.y - prior[1])[:, None])
+    allowed = surface.overlap >= min_overlap
+    if max_shift is not None:
+        allowed &= distance <= max_shift
+    score = np.where(allowed, surface.score, -np.inf)
+    trials = int(allowed.sum())
+    score, pattern = _without_spike(score, surface)
+    best = _largest(score, surface)
+    if best is None:
+        return Coarse(None, trials=trials, surface=surface)
+    j, i = best
+    neighbours = allowed[max(0, j - 1) : j + 2, max(0, i - 1) : i + 2]
+    at_bound = bool(not neighbours.all() or neighbours.size < 9) and not periodic
+    return Coarse(_peak(surface, score, best), _rival(surface, score, best), at_bound, pattern, trials, surface)
+
+
+def _largest(score, surface):
+    """Return the index of the largest score, the shortest shift of equals; None where there is none."""
+    top = score.max() if score.size else -np.inf
+    if not np.isfinite(top):
+        return None
+    candidates = np.argwhere(score == top)
+    length = [surface.y[j] ** 2 + surface.x[i] ** 2 for j, i in candidates]
+    return tuple(candidates[int(np.argmin(length))])
+
+
+def _peak(surface, score, index):
+    j, i = index
+    return Peak(np.array([surface.x[i], surface.y[j]], float), float(score[j, i]), float(surface.rho[j, i]),
+                float(surface.overlap[j, i]))
+
+
+def _rival(surface, score, best):
+    """Return the highest local maximum that is not on the flank of the best one."""
+    finite = np.where(np.isfinite(score), score, -1.0)
+    top = finite[best]
+    # What hangs together with the peak above half its height is the peak.
+    labels, _ = ndimage.label(finite > _HALF * top)
+    main = labels == labels[best]
+    main = ndimage.binary_dilation(main, iterations=2)
+    summits = (finite == ndimage.maximum_filter(finite, 5)) & (finite > 0)
+    inside = summits & main
+    inside[best] = False
+    near = np.hypot(surface.x - surface.x[best[1]], (surface.y - surface.y[best[0]])[:, None])
+    # A summit of its own on the same massif is a rival too, if a real valley lies between.
+    summits &= ~main | (inside & (near > 4))
+    if not summits.any():
+        return None
+    heights = np.where(summits, finite, -1)
+    return _peak(surface, score, np.unravel_index(int(heights.argmax()), heights.shape))
+
+
+def _without_spike(score, surface):
+    """Return the score without a spike one pixel wide at shift 0, and whether there was one.
+
+    Frames of one detector share hot pixels and a pixel pattern, which correlate at exactly shift 0 and
+    nowhere else. A sampled beam falls to no less than about half its height one pixel away, on all four
+    sides at once; what stands higher above its neighbours than they above theirs is no sky.
+    """
+    j, i = np.flatnonzero(surface.y == 0), np.flatnonzero(surface.x == 0)
+    if not (j.size and i.size):
+        return score, False
+    j, i = int(j[0]), int(i[0])
+    if not (2 <= j < score.shape[0] - 2 and 2 <= i < score.shape[1] - 2):
+        return score, False
+    near = surface.rho[[j - 1, j + 1, j, j], [i, i, i - 1, i + 1]]
+    far = surface.rho[[j - 2, j + 2, j, j], [i, i, i - 2, i + 2]]
+    height = surface.rho[j, i] - near.max()
+    slope = max(float(np.abs(near - far).max()), 0.0)
+    n = surface.overlap[j, i] * _pairs(surface)
+    noise = 1 / np.sqrt(max(n, 1.0))
+    if not (np.isfinite(height) and height > 1.5 * slope + 6 * noise):
+        return score, False
+    out = score.copy()
+    out[j, i] = max(score[j - 1, i], score[j + 1, i], score[j, i - 1], score[j, i + 1])
+    return out, True
+
+
+def _pairs(surface):
+    """Return the number of pixel pairs of full overlap, from the score's own normalisation."""
+    j, i = np.unravel_index(int(np.nanargmax(surface.overlap)), surface.overlap.shape)
+    rho = surface.rho[j, i]
+    if not (np.isfinite(rho) and rho > 0):
+        return surface.x.size * surface.y.size / 4
+    return float(surface.score[j, i] / (-0.5 * np.log1p(-min(rho**2, 1 - 1e-12))) / surface.overlap[j, i])

@@ -1,0 +1,87 @@
+"""The Delta chi-squared map around a solution, calibrated to its covariance."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.polynomial import chebyshev
+
+from astroreg.estimators.equations import Equations
+from astroreg.estimators.fourier import FourierGrid
+
+_REACH = 4.0     # sigmas to either side
+_SAMPLES = 41    # of the map along each axis: five to a sigma
+_NODES = 7       # exact evaluations along each axis, joined by a polynomial
+
+
+def delta_chi2_map(equations: Equations, covariance: np.ndarray, grid: FourierGrid):
+    """Return Delta chi-squared on a grid of shifts around the solution.
+
+    Parameters
+    ----------
+    equations : Equations
+        The equations at the solution.
+    covariance : `numpy.ndarray`
+        2 x 2 covariance of the shift, pixel^2.
+    grid : FourierGrid
+        The canvas' frequencies.
+
+    Returns
+    -------
+    delta, x, y : `numpy.ndarray` or None
+        The map (41, 41) and its axes: distances from the solution in pixels, four sigmas to either side.
+        None where the covariance is not positive.
+
+    Notes
+    -----
+    The equations g(d), with scale and background solved for at every d, are evaluated on the data as
+    they are. Their slope J at the solution turns them into a distance ``e = J^-1 g``, and
+    ``Delta chi2 = e^T C^-1 e``: near the minimum exactly the quoted covariance, farther out as far from
+    a parabola as the data are. (The raw sum of squares of two noisy images is steeper than its own error:
+    the gradients of the noise add to its curvature.)
+    """
+    if not (np.isfinite(covariance).all() and np.linalg.eigvalsh(covariance).min() > 0):
+        return None
+    templates = _profiled(equations)
+    n = templates[0].size
+    aligned = equations.aligned
+    slopes = [np.stack(grid.gradient(s)).reshape(2, n) for s in (aligned.spectrum_a, aligned.spectrum_b)]
+    slope = templates.reshape(2, n) @ (0.5 * (slopes[0] + slopes[1])).T
+    sigma = np.sqrt(np.diag(covariance))
+    # Beyond a pixel or two the equations describe another summit.
+    reach = np.minimum(_REACH * sigma, np.maximum(3.5 * sigma, 1.5))
+    values = _evaluate(templates, aligned, grid, reach)
+    try:
+        distance = np.einsum("ij,jyx->iyx", np.linalg.inv(slope), values)
+    except np.linalg.LinAlgError:
+        return None
+    delta = np.einsum("iyx,ij,jyx->yx", distance, np.linalg.inv(covariance), distance)
+    x, y = (np.linspace(-r, r, _SAMPLES) for r in reach)
+    return delta, x, y
+
+
+def _profiled(equations):
+    """Return the shift's two templates less what scale and background take of them."""
+    nuisance = 2 + np.flatnonzero(equations.free[2:])
+    templates = equations.templates[:2].astype(float)
+    if nuisance.size:
+        inner = equations.slope[np.ix_(nuisance, nuisance)]
+        mix = np.linalg.lstsq(inner.T, equations.slope[:2, nuisance].T, rcond=None)[0].T
+        templates = templates - np.einsum("ij,jyx->iyx", mix, equations.templates[nuisance])
+    return templates
+
+
+def _evaluate(templates, aligned, grid, reach):
+    """Return sum t (b - a) with the images moved apart by every shift of the map, less its value at zero."""
+    nodes = chebyshev.chebpts1(_NODES)
+    x, y = (nodes * r for r in reach)
+    fine = [np.linspace(-1, 1, _SAMPLES)] * 2
+    out = []
+    for template in templates:
+        spectrum = grid.forward(template).conj()
+        pair_b, pair_a = spectrum * aligned.spectrum_b, spectrum * aligned.spectrum_a
+        exact = grid.sample(pair_b, x / 2, y / 2) - grid.sample(pair_a, -x / 2, -y / 2)
+        exact = exact - (grid.sample(pair_b, np.zeros(1), np.zeros(1)) - grid.sample(pair_a, np.zeros(1), np.zeros(1)))
+        inverse = np.linalg.inv(chebyshev.chebvander(nodes, _NODES - 1))
+        coefficients = inverse @ exact @ inverse.T
+        out.append(chebyshev.chebgrid2d(*fine, coefficients))
+    return np.array(out)

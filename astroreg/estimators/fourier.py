@@ -1,0 +1,103 @@
+"""Real Fourier transforms of one canvas: frequencies, sub-pixel shifts, derivatives, fine sampling."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+
+import numpy as np
+from scipy import fft
+
+# Threads cost more than they gain on small canvases; they never change a result.
+_PIXELS_WORTH_A_THREAD = 300_000
+
+
+def workers_for(shape: tuple[int, int]) -> int:
+    """Return how many threads a transform of `shape` is worth."""
+    return (os.cpu_count() or 1) if np.prod(shape) > _PIXELS_WORTH_A_THREAD else 1
+
+
+def good_length(n: int) -> int:
+    """Return the next length >= `n` that transforms fast."""
+    return fft.next_fast_len(int(n), real=True)
+
+
+class FourierGrid:
+    """The half-plane of frequencies of real arrays of one shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (ny, nx) of the arrays.
+    dtype : dtype
+        Their precision, float32 or float64.
+    """
+
+    def __init__(self, shape: tuple[int, int], dtype=np.float64):
+        self.shape = tuple(int(n) for n in shape)
+        self.dtype = np.dtype(dtype)
+        self.workers = workers_for(self.shape)
+        ny, nx = self.shape
+        self.ky = fft.fftfreq(ny)[:, None].astype(self.dtype)
+        self.kx = fft.rfftfreq(nx)[None, :].astype(self.dtype)
+
+    @cached_property
+    def k2(self) -> np.ndarray:
+        """Squared length of the frequency, in cycles^2 per pixel^2."""
+        return self.ky**2 + self.kx**2
+
+    @cached_property
+    def multiplicity(self) -> np.ndarray:
+        """How many terms of the whole plane a column of the half-plane stands for, shape (1, nx/2 + 1)."""
+        nx = self.shape[1]
+        m = np.full((1, self.kx.size), 2.0, self.dtype)
+        m[0, 0] = 1
+        if nx % 2 == 0:
+            m[0, -1] = 1
+        return m
+
+    @cached_property
+    def _gradient_factors(self) -> tuple[np.ndarray, np.ndarray]:
+        # A Nyquist term has no well-defined derivative: the sine that it would become is zero on the grid.
+        complex_type = np.result_type(self.dtype, np.complex64)
+        return tuple(np.where(np.abs(k) == 0.5, 0, 2j * np.pi * k).astype(complex_type) for k in (self.kx, self.ky))
+
+    def forward(self, array: np.ndarray) -> np.ndarray:
+        """Return the half-plane transform of a real array."""
+        return fft.rfft2(array, workers=self.workers)
+
+    def inverse(self, spectrum: np.ndarray) -> np.ndarray:
+        """Return the real array of a half-plane transform; `spectrum` is kept."""
+        return fft.irfft2(spectrum, s=self.shape, workers=self.workers)
+
+    def phase(self, shift) -> np.ndarray:
+        """Return the factor that moves the content by `shift` (x, y) pixels."""
+        # The outer product of two short vectors: no transcendental function on the whole plane.
+        x = np.exp(-2j * np.pi * np.float64(shift[0]) * self.kx.astype(float))
+        y = np.exp(-2j * np.pi * np.float64(shift[1]) * self.ky.astype(float))
+        return (x * y).astype(np.result_type(self.dtype, np.complex64))
+
+    def gradient(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the x and y derivatives, as arrays, of the content of `spectrum`."""
+        return tuple(self.inverse(spectrum * factor) for factor in self._gradient_factors)
+
+    def gradient_spectra(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the x and y derivatives, still transformed, of the content of `spectrum`."""
+        return tuple(spectrum * factor for factor in self._gradient_factors)
+
+    def dot(self, a: np.ndarray, b: np.ndarray) -> float:
+        """Return sum(f g) over the canvas, from the transforms a of f and b of g."""
+        total = np.einsum("ij,ij,ij->", a.real, b.real, np.broadcast_to(self.multiplicity, a.shape))
+        total += np.einsum("ij,ij,ij->", a.imag, b.imag, np.broadcast_to(self.multiplicity, a.shape))
+        return float(total) / (self.shape[0] * self.shape[1])
+
+    def sample(self, spectrum: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the band-limited content of `spectrum` at every pair of positions, shape (len(y), len(x)).
+
+        A matrix-multiply transform (Guizar-Sicairos, Thurman & Fienup 2008, doi:10.1364/OL.33.000156):
+        the cost is that of the samples asked for, whatever their spacing. Nyquist terms are taken as
+        cosines.
+        """
+        rows = np.exp(2j * np.pi * np.outer(y, self.ky.ravel().astype(float)))
+        columns = np.exp(2j * np.pi * np.outer(self.kx.ravel().astype(float), x)) * self.multiplicity.T
+        return (rows @ spectrum @ columns).real / (self.shape[0] * self.shape[1])

@@ -1,0 +1,168 @@
+"""Both images on one canvas, aligned to the whole pixel: the footprint that every method shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from astroreg.estimators.fourier import FourierGrid, good_length
+
+# Pixels kept around the overlap: they give the low-pass its context beyond the edge and let the periodic
+# continuation of the canvas fade from one edge to the other.
+MARGIN = 16
+# The outermost row of the overlap is touched most by what is only predicted beyond it; it carries no weight.
+_EDGE = 1
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One image as plain arrays of one shape.
+
+    Attributes
+    ----------
+    data : `numpy.ndarray`
+        The pixel values; what stands in a bad pixel does not matter.
+    variance : `numpy.ndarray` or float
+        Variance of each pixel, or one for all.
+    good : `numpy.ndarray` of bool or None
+        True where a pixel is good; None where all are.
+    """
+
+    data: np.ndarray
+    variance: np.ndarray | float
+    good: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the arrays."""
+        return self.data.shape
+
+    @property
+    def count(self) -> int:
+        """Number of good pixels."""
+        return self.data.size if self.good is None else int(np.count_nonzero(self.good))
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """The reference, moved by whole pixels, and the image on one periodic canvas.
+
+    Attributes
+    ----------
+    whole : tuple of int
+        The whole-pixel shift (x, y) of the image relative to the reference.
+    reference, image : `numpy.ndarray`
+        Pixel values, 0 where there is none.
+    has_reference, has_image : `numpy.ndarray` of bool
+        Where a good pixel is.
+    reference_variance, image_variance : `numpy.ndarray` or float
+        Variances; where there is no pixel, that of a typical one.
+    usable : `numpy.ndarray` of bool
+        The pixels that count: good in both images and inside the overlap.
+    hole : `numpy.ndarray` of bool
+        Pixels inside the overlap that are bad in at least one image.
+    box : tuple of slice
+        Where the overlap is on the canvas.
+    origin : tuple of int
+        Image pixel (x, y) of the canvas' first pixel.
+    periodic : bool
+        Whether the images wrap around.
+    """
+
+    whole: tuple[int, int]
+    reference: np.ndarray
+    image: np.ndarray
+    has_reference: np.ndarray
+    has_image: np.ndarray
+    reference_variance: np.ndarray | float
+    image_variance: np.ndarray | float
+    usable: np.ndarray
+    hole: np.ndarray
+    box: tuple[slice, slice]
+    origin: tuple[int, int]
+    periodic: bool
+    grid: FourierGrid
+
+    @property
+    def n_pixels(self) -> int:
+        """Number of pixels that count."""
+        return int(np.count_nonzero(self.usable))
+
+
+def overlap_extent(reference_shape, image_shape, whole) -> list[tuple[int, int]]:
+    """Return [(first, last + 1)] of the overlap in image pixels, y first, for a whole-pixel shift (x, y)."""
+    return [(max(0, n), min(length, other + n))
+            for n, length, other in zip(whole[::-1], image_shape, reference_shape, strict=True)]
+
+
+def _cut(array, start, shape, fill, dtype):
+    """Return the window of `array` that begins at `start`, `fill` where the window leaves the array."""
+    out = np.full(shape, fill, dtype)
+    inside, source = [], []
+    for first, n, length in zip(start, shape, array.shape, strict=True):
+        low, high = max(0, first), max(0, min(length, first + n))
+        source.append(slice(low, high))
+        inside.append(slice(low - first, high - first))
+    out[tuple(inside)] = array[tuple(source)]
+    return out
+
+
+def _windows(plane, start, shape, dtype):
+    """Return data, presence and variance of the window of one image."""
+    data = _cut(plane.data, start, shape, 0, dtype)
+    good = np.ones(plane.shape, bool) if plane.good is None else plane.good
+    has = _cut(good, start, shape, False, bool)
+    np.copyto(data, 0, where=~has)
+    variance = plane.variance
+    if np.ndim(variance):
+        variance = _cut(variance, start, shape, 0, dtype)
+        np.copyto(variance, variance[has].mean() if has.any() else 0, where=~has)
+    return data, has, variance
+
+
+def _rolled(plane, whole, dtype):
+    """Return data, presence and variance of a periodic image moved by `whole` (x, y)."""
+    roll = lambda a: np.roll(a, whole[::-1], (0, 1))  # noqa: E731
+    good = np.ones(plane.shape, bool) if plane.good is None else roll(plane.good)
+    data = np.where(good, roll(plane.data), 0).astype(dtype)
+    return data, good, roll(plane.variance).astype(dtype) if np.ndim(plane.variance) else plane.variance
+
+
+def make_overlap(reference: Plane, image: Plane, whole, *, periodic: bool = False) -> Overlap:
+    """Lay both images on one canvas, the reference moved by `whole` pixels.
+
+    Parameters
+    ----------
+    reference, image : Plane
+        The two images; their shapes may differ unless `periodic`.
+    whole : tuple of int
+        Whole-pixel shift (x, y) of the image relative to the reference.
+    periodic : bool
+        Whether both images wrap around at their edges.
+
+    Returns
+    -------
+    Overlap
+        Exactly mirrored when the images are swapped and `whole` is negated.
+    """
+    whole = (int(whole[0]), int(whole[1]))
+    dtype = np.result_type(reference.data.dtype, image.data.dtype, np.float32)
+    if periodic:
+        canvas, origin, box = image.shape, (0, 0), (slice(None), slice(None))
+        inside = np.ones(canvas, bool)
+        windows = (*_rolled(reference, whole, dtype), *_rolled(image, (0, 0), dtype))
+    else:
+        extent = overlap_extent(reference.shape, image.shape, whole)
+        canvas = tuple(good_length(high - low + 2 * MARGIN) for low, high in extent)
+        start = [low - MARGIN for low, _ in extent]
+        origin = (start[1], start[0])
+        box = tuple(slice(MARGIN, MARGIN + high - low) for low, high in extent)
+        inside = np.zeros(canvas, bool)
+        inside[tuple(slice(b.start + _EDGE, b.stop - _EDGE) for b in box)] = True
+        moved = [start[0] - whole[1], start[1] - whole[0]]
+        windows = (*_windows(reference, moved, canvas, dtype), *_windows(image, start, canvas, dtype))
+    a, has_a, variance_a, b, has_b, variance_b = windows
+    both = has_a & has_b
+    return Overlap(whole, a, b, has_a, has_b, variance_a, variance_b, usable=both & inside, hole=inside & ~both,
+                   box=box, origin=origin, periodic=periodic, grid=FourierGrid(canvas, dtype))

@@ -1,0 +1,162 @@
+"""Shifts from the peak of the correlation: what the Taylor and the upsampling method share.
+
+Both images are brought to the common frame, tapered, and correlated; the peak's distance from zero is
+the correction of the shift, and the images are brought together again, until the peak stands at zero.
+There, and only there, neither the taper nor the finite window pulls the peak: the correlation of two
+windows that show the same sky is symmetric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from astroreg.estimators.alignment import Aligned, Aligner
+from astroreg.estimators.equations import Equations, Fit, make_fit
+from astroreg.estimators.fourier import FourierGrid
+from astroreg.estimators.template import taper
+
+_ITERATIONS = 30
+_FILTER_STEPS = (0, 2)  # the filter serves only the prediction of gaps here
+
+# (cross-spectrum, grid) -> (x, y) of the correlation's peak
+PeakFinder = Callable[[np.ndarray, FourierGrid], np.ndarray]
+
+
+class PeakStep:
+    """One overlap, solved for the peak of its unweighted correlation.
+
+    Parameters
+    ----------
+    aligner : Aligner
+        The two images and the state to improve.
+    find_peak : callable
+        The method's own way from a cross-spectrum to the position of the peak.
+    tolerance : float
+        Distance of the peak from zero, in pixels, at which the iteration stops.
+    resolution : float
+        Spacing of the shifts that `find_peak` can give, in pixels; 0 where it is continuous.
+    fit_scale, fit_background : bool
+        Whether the flux scale and the background are fitted.
+    """
+
+    def __init__(self, aligner: Aligner, find_peak: PeakFinder, *, tolerance: float, resolution: float = 0.0,
+                 fit_scale: bool = True, fit_background: bool = True):
+        self.aligner = aligner
+        self.resolution = resolution
+        self.find_peak = find_peak
+        self.tolerance = tolerance
+        self.free = np.array([True, True, fit_scale, fit_background])
+        overlap, grid = aligner.overlap, aligner.grid
+        self.window = np.zeros(grid.shape, grid.dtype)
+        box = overlap.box
+        self.window[box] = 1 if overlap.periodic else taper(self.window[box].shape)
+        self.square = self.window**2
+
+    def _noise(self):
+        """Return the variances of both images at the present scale and the image's mean share in the sky."""
+        overlap = self.aligner.overlap
+        reference = self.aligner.scale**2 * np.broadcast_to(overlap.reference_variance, overlap.usable.shape)
+        image = np.broadcast_to(overlap.image_variance, overlap.usable.shape)
+        mean_reference, mean_image = (float(v[overlap.usable].mean()) for v in (reference, image))
+        total = mean_reference + mean_image
+        return reference, image, mean_reference / total if total > 0 else 0.5
+
+    def solve(self) -> tuple[Aligned, bool]:
+        """Iterate until the peak stands at zero; return the images there and whether it does."""
+        aligner, grid = self.aligner, self.aligner.grid
+        converged = False
+        for iteration in range(_ITERATIONS):
+            aligned = aligner.align()
+            share = self._noise()[2]
+            sky = aligned.a + grid.dtype.type(share) * (aligned.b - aligned.a)
+            if iteration in _FILTER_STEPS:
+                aligner.learn_filter(aligned, sky)
+            if converged:
+                break
+            step = np.clip(self.find_peak(self._cross_spectrum(aligned), grid), -1, 1)
+            self._move_flux(aligned, sky)
+            aligner.fraction = aligner.fraction + step
+            aligner.predict(sky, self._mean(sky))
+            converged = bool(np.abs(step).max() < self.tolerance and iteration > max(_FILTER_STEPS))
+        return aligned, converged
+
+    def _mean(self, values):
+        return float((self.square * values).sum() / self.square.sum())
+
+    def _cross_spectrum(self, aligned):
+        """Return conj(A) B of the tapered images without their means."""
+        grid = self.aligner.grid
+        a, b = (grid.forward(self.window * (x - grid.dtype.type(self._mean(x)))) for x in (aligned.a, aligned.b))
+        return a.conj() * b
+
+    def _move_flux(self, aligned, sky):
+        """Improve scale and background from the aligned images."""
+        residual = aligned.b - aligned.a
+        if self.free[3]:
+            self.aligner.background += self._mean(residual)
+        if self.free[2]:
+            offset = self._mean(sky) if self.free[3] else self.aligner.background
+            lever = self._mean((aligned.a - offset) * (aligned.b - offset))
+            slope = self._mean((sky - offset) * residual) / lever if lever > 0 else 0.0
+            factor = float(np.exp(np.clip(slope, -0.5, 0.5)))
+            if self.free[3]:
+                self.aligner.background += (1 - factor) * (self._mean(aligned.a) - self.aligner.background)
+            self.aligner.scale *= factor
+
+    def equations(self, aligned: Aligned) -> Equations:
+        """Return the equations that the peak at zero solves, for its errors.
+
+        The derivative of the correlation of the tapered images T a and T b at zero is
+        ``sum d(T m)/dx T (b - a)`` with m their plain mean.
+        """
+        reference, image, share = self._noise()
+        usable, n = self.aligner.overlap.usable, aligned.a.size
+        level = self._mean(aligned.a)
+        from_a = self._templates(aligned.a - level, 1 - share, 0.0)
+        from_b = self._templates(aligned.b - level, share, 1.0)
+        change_a, change_b = (self._changes(x, s) for x, s in
+                              ((aligned.a, aligned.spectrum_a), (aligned.b, aligned.spectrum_b)))
+        slope = from_a.reshape(4, n) @ change_b.reshape(4, n).T + from_b.reshape(4, n) @ change_a.reshape(4, n).T
+        templates = (from_a + from_b) * usable
+        variance = np.where(usable, reference + image, 0)
+        scatter = (templates * variance).reshape(4, n) @ templates.reshape(4, n).T
+        scatter[:2, :2] -= self._unequal_noise(np.where(usable, reference - image, 0))
+        weight = np.where(usable, 1 / np.where(variance > 0, variance, 1), 0)
+        value = templates.reshape(4, n) @ (aligned.b - aligned.a).ravel()
+        return Equations(value, slope, scatter, templates, aligned, weight, self.free)
+
+    def _templates(self, part, share, constant):
+        """Return what one image adds to the templates of shift, scale and background, shape (4, ny, nx)."""
+        grid = self.aligner.grid
+        spectrum = grid.forward((0.5 * self.window * part).astype(grid.dtype, copy=False))
+        gradients = [self.window * g for g in grid.gradient(spectrum)]
+        return np.stack([*gradients, share * self.square * part, constant * self.square])
+
+    def _changes(self, values, spectrum):
+        """Return d(residual)/d(x, y, log scale, background) as one image sees it."""
+        return np.stack([*self.aligner.grid.gradient(spectrum), self.aligner.background - values,
+                         np.full(values.shape, -1, values.dtype)])
+
+    def _unequal_noise(self, difference):
+        """Return the excess of the noise products when the template's own noise is taken at face value.
+
+        In the product of the two images' noises n_a dn_b the variances stand as V_a V_b; the template's
+        noise times the residual's has ((V_a + V_b) / 2)^2 instead.
+        """
+        grid = self.aligner.grid
+        power = float((self.square**2 * difference**2).sum()) / 4
+        mean_square = [float((grid.multiplicity * np.abs(f) ** 2).sum()) / (grid.shape[0] * grid.shape[1])
+                       for f in grid.gradient_spectra(np.ones_like(grid.k2))]
+        return np.diag(mean_square) * power
+
+    def fit(self, *, empirical: bool) -> Fit:
+        """Solve, and return the shift with its errors from the attached noise or from the residuals."""
+        aligned, converged = self.solve()
+        fit = make_fit(self.aligner, self.equations(aligned), converged=converged, empirical=empirical)
+        parameters = fit.parameters.copy()
+        # Rounding to the nearest sample: a uniform error of this variance on each axis.
+        parameters[[0, 1], [0, 1]] += self.resolution**2 / 12
+        return replace(fit, parameters=parameters)

@@ -1,0 +1,153 @@
+"""One registration from two planes to a shift: coarse search, fine step, and what makes it doubtful."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from astroreg.estimators.alignment import Aligner
+from astroreg.estimators.chi_squared import ChiSquaredStep
+from astroreg.estimators.correlation import Coarse, Peak, block_average, coarse_shift, search_block
+from astroreg.estimators.detection import false_alarm_probability
+from astroreg.estimators.equations import Fit
+from astroreg.estimators.overlap import Overlap, Plane, make_overlap
+
+_FEWEST_PIXELS = 16     # fewer usable pixels than this determine nothing
+_RECENTRE = 0.55        # beyond this fraction of a pixel the whole-pixel shift is chosen anew
+_RECENTRINGS = 4
+
+
+@dataclass(frozen=True)
+class Search:
+    """How the coarse shift is looked for.
+
+    Attributes
+    ----------
+    max_shift : float or None
+        Longest shift, pixels.
+    min_overlap : float
+        Least overlap, as a fraction of the smaller image's good pixels.
+    periodic : bool
+        Whether both images wrap around.
+    """
+
+    max_shift: float | None = None
+    min_overlap: float = 0.1
+    periodic: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a registration found.
+
+    Attributes
+    ----------
+    fit : Fit or None
+        None where the images have nothing in common to fit.
+    coarse : Coarse
+        The search.
+    overlap : Overlap or None
+        The canvas of the fit.
+    false_alarm : float
+        Probability that unrelated images would match as well.
+    """
+
+    fit: Fit | None
+    coarse: Coarse
+    overlap: Overlap | None = field(default=None, repr=False)
+    false_alarm: float = float("nan")
+
+
+# Aligner -> an object with fit(empirical=...)
+Refiner = Callable[[Aligner], object]
+
+
+def search(reference: Plane, image: Plane, how: Search) -> Coarse:
+    """Find the shift to the pixel, or to a small part of a block where the search is made on blocks.
+
+    Parameters
+    ----------
+    reference, image : Plane
+        The images.
+    how : Search
+        The bounds.
+
+    Returns
+    -------
+    Coarse
+        With shifts in pixels of the images.
+    """
+    # Blocks of a periodic image must tile it.
+    block = 1 if how.periodic else search_block((reference.shape, image.shape))
+    small = [block_average(plane, block) for plane in (reference, image)]
+    limit = None if how.max_shift is None else how.max_shift / block + (0.5 if block > 1 else 0)
+    coarse = coarse_shift(*small, max_shift=limit, min_overlap=how.min_overlap, periodic=how.periodic)
+    if block == 1 or coarse.peak is None:
+        return coarse
+    peak = coarse.peak
+    fine = _fit_at(small[0], small[1], np.rint(peak.shift), ChiSquaredStep, how)[0]
+    near = fine is not None and np.abs(fine.shift - peak.shift).max() < 1.5
+    shift = block * (fine.shift if near else peak.shift)
+    rival = coarse.rival and _in_pixels(coarse.rival, block)
+    surface = coarse.surface
+    return replace(coarse, peak=replace(peak, shift=shift), rival=rival, trials=coarse.trials * block**2,
+                   surface=replace(surface, x=surface.x * block, y=surface.y * block))
+
+
+def _in_pixels(peak: Peak, block: int) -> Peak:
+    return replace(peak, shift=peak.shift * block)
+
+
+def _fit_at(reference, image, whole, refiner, how, *, empirical=False):
+    """Return the fit that starts at a whole-pixel shift, and its canvas; None where nothing overlaps."""
+    for _ in range(_RECENTRINGS):
+        overlap = make_overlap(reference, image, whole, periodic=how.periodic)
+        if overlap.n_pixels < _FEWEST_PIXELS or not _varies(overlap):
+            return None, overlap
+        fit = refiner(Aligner(overlap)).fit(empirical=empirical)
+        if not np.isfinite(fit.shift).all():
+            return None, overlap
+        if np.abs(fit.shift - overlap.whole).max() <= _RECENTRE:
+            break
+        whole = np.rint(fit.shift).astype(int)
+        if np.abs(whole).max() > max(max(reference.shape), max(image.shape)):
+            return None, overlap
+    return fit, overlap
+
+
+def _varies(overlap):
+    """Return whether both images have any structure on the pixels that count."""
+    return all(float(np.ptp(x[overlap.usable])) > 0 for x in (overlap.reference, overlap.image))
+
+
+def register(reference: Plane, image: Plane, refiner: Refiner, how: Search, *, empirical: bool = False,
+             coarse: Coarse | None = None) -> Outcome:
+    """Measure the shift of `image` relative to `reference`.
+
+    Parameters
+    ----------
+    reference, image : Plane
+        The images, finite on their good pixels.
+    refiner : callable
+        Makes the fine step from an `Aligner`.
+    how : Search
+        The coarse search.
+    empirical : bool
+        Whether the errors come from the residuals rather than from the variances.
+    coarse : Coarse, optional
+        A search made before on the same pair.
+
+    Returns
+    -------
+    Outcome
+        Without a fit where the search found no peak or the overlap holds nothing.
+    """
+    coarse = coarse or search(reference, image, how)
+    if coarse.peak is None:
+        return Outcome(None, coarse)
+    fit, overlap = _fit_at(reference, image, np.rint(coarse.peak.shift), refiner, how, empirical=empirical)
+    if fit is None:
+        return Outcome(None, coarse, overlap)
+    return Outcome(fit, coarse, overlap, false_alarm_probability(fit.equations, overlap.box, coarse.trials))

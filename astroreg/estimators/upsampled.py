@@ -1,0 +1,51 @@
+"""The peak of a correlation by matrix-multiply DFT upsampling."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from astroreg.estimators.fourier import FourierGrid
+
+_REACH = 1.5        # pixels around zero that are searched
+_FIRST_FACTOR = 10  # samples a pixel of the first stage, at most
+
+
+def upsampled_peak(cross: np.ndarray, grid: FourierGrid, upsample_factor: int) -> np.ndarray:
+    """Return the (x, y) of the highest of the samples ``1 / upsample_factor`` pixel apart near zero.
+
+    Parameters
+    ----------
+    cross : `numpy.ndarray`
+        Cross-spectrum conj(A) B on the half-plane.
+    grid : FourierGrid
+        Its frequencies.
+    upsample_factor : int
+        Samples a pixel.
+
+    Returns
+    -------
+    `numpy.ndarray`
+        Multiples of ``1 / upsample_factor``; zero is one of the samples, so that equal images give 0.
+
+    Notes
+    -----
+    Guizar-Sicairos, Thurman & Fienup (2008, doi:10.1364/OL.33.000156), in two stages: the second looks
+    only around the best sample of the first, so that the cost does not grow with the square of the factor.
+    """
+    stride = max(1, round(upsample_factor / _FIRST_FACTOR))
+    best = np.zeros(2, int)
+    reach = int(np.ceil(_REACH * upsample_factor / stride)) * stride
+    while True:
+        steps = np.arange(-reach, reach + 1, stride)
+        x, y = ((steps + b) / upsample_factor for b in best)
+        best = best + _highest(grid.sample(cross, x, y), steps)
+        if stride == 1:
+            return best / upsample_factor
+        reach, stride = 2 * stride, max(1, round(stride / _FIRST_FACTOR))
+
+
+def _highest(surface, steps):
+    """Return the step (x, y) at the highest sample; of equal ones that nearest to no step."""
+    candidates = np.argwhere(surface == surface.max())
+    nearest = candidates[int(np.abs(steps[candidates]).sum(1).argmin())]
+    return np.array([steps[nearest[1]], steps[nearest[0]]])

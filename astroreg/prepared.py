@@ -1,0 +1,255 @@
+"""Two images ready to be registered, and an estimator's outcome turned into a `ShiftResult`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+
+from astroreg.estimators.correlation import Coarse
+from astroreg.estimators.delta_chi2 import delta_chi2_map
+from astroreg.estimators.equations import Fit
+from astroreg.estimators.noise import noise_variance
+from astroreg.estimators.overlap import Plane
+from astroreg.estimators.registration import Outcome, Refiner, Search, register, search
+from astroreg.flags import ShiftFlag
+from astroreg.inputs import Frame, parse_boundary, parse_choice, parse_fraction, parse_max_shift, prepare_pair
+from astroreg.results import DeltaChi2Map, RivalPeak, ShiftResult
+
+__all__ = ["Options", "PreparedPair", "prepare"]
+
+# A match that unrelated images would give more often than this is no match.
+_FALSE_ALARM = 1e-3
+# A rival whose likelihood is within exp(-Delta chi2 / 2) of the best, or 9/10 of its height, is as good.
+_RIVAL_DELTA_CHI2 = 25.0
+_RIVAL_HEIGHT = 0.9
+# Reduced chi-squared this far from 1 (and by five of its sampling errors) is not what was promised.
+_CHI2_SLACK = 0.2
+_SMALL_OVERLAP = 1.2  # in units of the least overlap allowed
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user asked for, checked.
+
+    Attributes
+    ----------
+    search : Search
+        Bounds of the coarse search.
+    fit_scale, fit_background : bool
+        Whether flux scale and background are free.
+    empirical : bool
+        Whether the errors come from the residuals.
+    """
+
+    search: Search
+    fit_scale: bool
+    fit_background: bool
+    empirical: bool
+
+
+@dataclass(frozen=True)
+class _Flux:
+    """How pixel values were standardised: ``value = offset + factor * standardised``."""
+
+    offset: float
+    factor: float
+
+
+def prepare(reference: Any, image: Any, *, max_shift: Any, min_overlap: float, boundary: str, fit_scale: bool,
+            fit_background: bool, uncertainty: str) -> PreparedPair:
+    """Take two images and a user's options through the door.
+
+    Parameters
+    ----------
+    reference, image : NDData or alike
+        See `chi2_shift`.
+    max_shift, min_overlap, boundary, fit_scale, fit_background, uncertainty
+        See `chi2_shift`.
+
+    Returns
+    -------
+    PreparedPair
+        Checked; nothing is computed yet.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an image or an option is impossible.
+    """
+    first, second = prepare_pair(reference, image, fit_scale=fit_scale)
+    empirical = parse_choice(uncertainty, ("attached", "empirical"), argument="uncertainty") == "empirical"
+    how = Search(
+        max_shift=parse_max_shift(max_shift, second.wcs, second.shape),
+        min_overlap=parse_fraction(min_overlap, argument="min_overlap"),
+        periodic=parse_boundary(boundary, first.shape, second.shape) == "wrap",
+    )
+    return PreparedPair(first, second, Options(how, bool(fit_scale), bool(fit_background), empirical))
+
+
+class PreparedPair:
+    """Two frames, standardised, with the coarse search that every method shares.
+
+    Parameters
+    ----------
+    reference, image : Frame
+        The two, in one unit where their units convert.
+    options : Options
+        What was asked for.
+    """
+
+    def __init__(self, reference: Frame, image: Frame, options: Options):
+        self.reference, self.image, self.options = reference, image, options
+        self.flux = self._fluxes()
+        self.noise_estimated = reference.variance is None or image.variance is None
+        self.planes = tuple(_plane(f, x) for f, x in zip((reference, image), self.flux, strict=True))
+
+    @property
+    def empirical(self) -> bool:
+        """Whether the errors come from the residuals: asked for, or for want of uncertainties."""
+        return self.options.empirical or self.noise_estimated
+
+    def _fluxes(self) -> tuple[_Flux, _Flux]:
+        """Choose the standardisation that leaves what is not fitted as it is."""
+        stats = [_mean_and_spread(f) for f in (self.reference, self.image)]
+        factors = [s for _, s in stats] if self.options.fit_scale else [stats[1][1]] * 2
+        offsets = [m for m, _ in stats]
+        if not self.options.fit_background:
+            offsets = [0.0, 0.0] if self.options.fit_scale else [stats[1][0]] * 2
+        return tuple(_Flux(o, f) for o, f in zip(offsets, factors, strict=True))
+
+    @cached_property
+    def coarse(self) -> Coarse:
+        """The coarse search, made once."""
+        return search(*self.planes, self.options.search)
+
+    def result(self, refiner: Refiner, *, method: str, delta_chi2: bool) -> ShiftResult:
+        """Register with one fine step and return the result.
+
+        Parameters
+        ----------
+        refiner : callable
+            The fine step.
+        method : str
+            Name of the method.
+        delta_chi2 : bool
+            Whether the method has a Delta chi-squared map.
+
+        Returns
+        -------
+        ShiftResult
+            With NaN and a flag where nothing was determined.
+        """
+        outcome = register(*self.planes, refiner, self.options.search, empirical=self.empirical, coarse=self.coarse)
+        common = {
+            "method": method, "uncertainty": "empirical" if self.empirical else "attached",
+            "wcs": self.image.wcs, "image_shape": self.image.shape,
+            "reference_label": self.reference.label, "image_label": self.image.label,
+            "flags": self._flags(outcome), "false_alarm_probability": outcome.false_alarm,
+            "rival": _rival(self.coarse),
+        }
+        undetermined = common["flags"] & (ShiftFlag.NO_SIGNAL | ShiftFlag.NO_OVERLAP)
+        if outcome.fit is None or undetermined:
+            nothing = np.full((2, 2), np.nan)
+            return ShiftResult(shift=nothing[0] * u.pixel, covariance=nothing * u.pixel**2, **common)
+        chart = _map(outcome) if delta_chi2 else None
+        return ShiftResult(**self._numbers(outcome), delta_chi2=chart, **common)
+
+    def _numbers(self, outcome: Outcome) -> dict[str, Any]:
+        """Return the fitted numbers in the images' own units."""
+        fit = outcome.fit
+        scale, background, scale_error, background_error = self._flux_of(fit)
+        ratio = self.image.unit / self.reference.unit
+        smaller = max(1, min(p.count for p in self.planes))
+        return {
+            "shift": fit.shift * u.pixel, "covariance": fit.covariance * u.pixel**2,
+            "scale": scale * ratio, "scale_error": scale_error * ratio,
+            "background": background * self.image.unit, "background_error": background_error * self.image.unit,
+            "chi2": fit.chi2, "dof": float(fit.n_pixels - fit.n_parameters), "correlation": fit.correlation,
+            "overlap": fit.n_pixels / smaller, "n_pixels": fit.n_pixels,
+        }
+
+    def _flux_of(self, fit: Fit) -> tuple[float, float, float, float]:
+        """Return scale, background and their errors, undoing the standardisation.
+
+        With A = o_A + f_A a and B = o_B + f_B b, ``b = s a + t`` is ``B = S A + T`` with
+        ``S = s f_B / f_A`` and ``T = o_B + f_B t - S o_A``.
+        """
+        first, second = self.flux
+        scale = fit.scale * second.factor / first.factor
+        background = second.offset + second.factor * fit.background - scale * first.offset
+        flux = fit.parameters[2:, 2:]
+        lever = np.array([-scale * first.offset, second.factor])  # d(background)/d(log s, t)
+        return scale, background, scale * float(np.sqrt(flux[0, 0])), float(np.sqrt(max(lever @ flux @ lever, 0)))
+
+    def _flags(self, outcome: Outcome) -> ShiftFlag:
+        """Return what is doubtful about an outcome."""
+        flags = ShiftFlag.NOISE_ESTIMATED if self.noise_estimated else ShiftFlag(0)
+        coarse, fit = self.coarse, outcome.fit
+        if fit is None:
+            empty = coarse.trials == 0 or (outcome.overlap is not None and outcome.overlap.n_pixels == 0)
+            return flags | (ShiftFlag.NO_OVERLAP if empty else ShiftFlag.NO_SIGNAL)
+        if not outcome.false_alarm < _FALSE_ALARM:
+            flags |= ShiftFlag.NO_SIGNAL
+        if coarse.at_bound:
+            flags |= ShiftFlag.AT_SEARCH_BOUND
+        if coarse.fixed_pattern:
+            flags |= ShiftFlag.FIXED_PATTERN
+        if coarse.peak.overlap < _SMALL_OVERLAP * self.options.search.min_overlap:
+            flags |= ShiftFlag.SMALL_OVERLAP
+        if not fit.converged:
+            flags |= ShiftFlag.NOT_CONVERGED
+        return flags | self._rival_flag() | self._chi2_flag(fit)
+
+    def _rival_flag(self) -> ShiftFlag:
+        peak, rival = self.coarse.peak, self.coarse.rival
+        if rival is None:
+            return ShiftFlag(0)
+        close = 2 * (peak.score - rival.score) < _RIVAL_DELTA_CHI2 or rival.score > _RIVAL_HEIGHT * peak.score
+        return ShiftFlag.RIVAL_PEAK if close else ShiftFlag(0)
+
+    def _chi2_flag(self, fit: Fit) -> ShiftFlag:
+        dof = fit.n_pixels - fit.n_parameters
+        if self.empirical or dof <= 0:
+            return ShiftFlag(0)
+        excess = abs(fit.chi2 / dof - 1)
+        bad = excess > max(_CHI2_SLACK, 5 * np.sqrt(2 / dof))
+        return ShiftFlag.BAD_CHI2 if bad and fit.chi2 > 0 else ShiftFlag(0)
+
+
+def _mean_and_spread(frame: Frame) -> tuple[float, float]:
+    """Return mean and standard deviation of the good pixels; a spread of 1 for a constant image."""
+    values = frame.data if frame.mask is None else frame.data[~frame.mask]
+    mean = float(values.mean(dtype=float))
+    spread = float(np.sqrt(np.mean((values - mean) ** 2, dtype=float)))
+    return mean, spread if spread > 0 else 1.0
+
+
+def _plane(frame: Frame, flux: _Flux) -> Plane:
+    """Return the frame's arrays, standardised, with an estimated variance where none is attached."""
+    data = (frame.data - frame.data.dtype.type(flux.offset)) / frame.data.dtype.type(flux.factor)
+    good = None if frame.mask is None else ~frame.mask
+    if frame.variance is None:
+        variance = noise_variance(data, good)
+        variance = variance if np.isfinite(variance) else 0.0
+    else:
+        variance = frame.variance / flux.factor / flux.factor
+    return Plane(data, variance, good)
+
+
+def _rival(coarse: Coarse) -> RivalPeak | None:
+    if coarse.rival is None:
+        return None
+    return RivalPeak(coarse.rival.shift * u.pixel, 2 * (coarse.peak.score - coarse.rival.score))
+
+
+def _map(outcome: Outcome) -> DeltaChi2Map | None:
+    fit = outcome.fit
+    found = delta_chi2_map(fit.equations, fit.covariance, outcome.overlap.grid)
+    if found is None:
+        return None
+    delta, x, y = found
+    return DeltaChi2Map(delta, (fit.shift[0] + x) * u.pixel, (fit.shift[1] + y) * u.pixel)
