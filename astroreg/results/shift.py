@@ -273,7 +273,13 @@ class ShiftResult:
         )
 
     def history(self) -> list[str]:
-        """Return the lines of HISTORY that say what was measured, how and against what."""
+        """Return what a header should say about this measurement.
+
+        Returns
+        -------
+        list of str
+            Lines for HISTORY: the shift with its error, the method, the reference, the flags.
+        """
         return history_lines(self)
 
     def _correction(self) -> SkyCorrection:
