@@ -27,7 +27,7 @@ RANKS = [
     {"estimators", "inpaint", "grids"},
     {"inputs", "sky", "files"},
     {"resample", "transform", "results"},
-    {"methods", "sources"},
+    {"prepared", "methods", "sources"},
     {"measure"},
     {"align"},
     {"stack", "tiles", "cubes"},
@@ -190,7 +190,9 @@ def test_documented_parameters_are_the_signature(name):
 def test_classes_document_what_they_are_made_of(name):
     cls = public_objects()[name]
     assert cls.__doc__, "no docstring"
-    fields = [field for field in getattr(cls, "__dataclass_fields__", {}) if not field.startswith("_")]
+    # Fields that are inherited stand in the docstring of the class that they come from.
+    own = set(getattr(cls, "__dataclass_fields__", {})) & set(inspect.get_annotations(cls))
+    fields = [field for field in own if not field.startswith("_")]
     doc = docscrape.ClassDoc(cls)
     documented = documented_names(doc, "Parameters") + documented_names(doc, "Attributes")
     assert set(fields) <= set(documented)
@@ -200,6 +202,8 @@ def test_classes_document_what_they_are_made_of(name):
 
 def validation_errors(name, chosen):
     left_out = {check for check in chosen if check != "all"}
+    if not signature_names(public_functions()[name]):
+        left_out.add("RT01")  # "Return the inverse correction." of a method without arguments says it all
     return [f"{code} {text}" for code, text in validate.validate(name)["errors"] if code not in left_out]
 
 
