@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from astroreg.flags import ShiftFlag
+
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
@@ -68,3 +70,8 @@ def test_ci_runs_the_commands_of_the_readme():
     assert script.startswith("#!/usr/bin/env bash\n")
     assert "set -euo pipefail" in script
     assert script.count("$(readme_command 1)") and script.count("$(readme_command 2)")
+
+
+def test_the_documentation_says_what_to_do_about_every_flag():
+    page = (ROOT / "docs" / "flags.rst").read_text(encoding="utf-8").split("What to do\n")[1]
+    assert [flag.name for flag in ShiftFlag if f"``{flag.name}``" not in page] == []
