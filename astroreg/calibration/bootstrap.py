@@ -8,22 +8,17 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 from astropy.nddata import CCDData, StdDevUncertainty
-from astropy.stats import mad_std
 from astropy.table import QTable
 from numpy.typing import ArrayLike
-from scipy import ndimage
 
 from astroreg.calibration.canvas import Canvas
 from astroreg.calibration.comparison import compare_methods
-from astroreg.inpaint import fill_bad
+from astroreg.estimators.noise import noise_variance
 from astroreg.inputs import Frame, prepare_pair
 from astroreg.simulation import SimulatedPair
 from astroreg.simulation.noise import Detector
 
 __all__ = ["calibrate", "fitted_pair"]
-
-# A high-pass that a sky seen through a beam hardly passes; white noise of variance 1 comes out as 1.
-HIGH_PASS = np.outer([1, -2, 1], [1, -2, 1]) / 6.0
 
 
 def calibrate(
@@ -161,8 +156,7 @@ def _sigma(frame: Frame):
     """Return the noise of every pixel, measured where none is attached."""
     if frame.variance is not None:
         return np.sqrt(np.where(frame.valid, frame.variance, 0.0).astype(float))
-    rough = ndimage.convolve(fill_bad(frame.data.astype(float), ~frame.valid), HIGH_PASS)
-    return np.full(frame.shape, mad_std(rough[frame.valid]))
+    return np.full(frame.shape, np.sqrt(noise_variance(frame.data, frame.valid)))
 
 
 def _ccd(frame, data, sigma):
