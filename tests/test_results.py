@@ -197,6 +197,16 @@ def test_rival():
     assert "rival: dx = 1.00, dy = 2.00 pixel, Delta chi2 = 3.0" in str(result(rival=one))
 
 
+@pytest.mark.parametrize(("flags", "told"), [(0, False), (ShiftFlag.RIVAL_PEAK, True)])
+def test_a_rival_far_worse_is_told_only_if_flagged(flags, told):
+    assert ("rival: dx = 1.00" in str(result(rival=RivalPeak([1, 2], 54513.0), flags=flags))) is told
+
+
+@pytest.mark.parametrize(("chance", "text"), [(0.0123, "0.01"), (2e-151, "below 1e-9"), (0, "below 1e-9")])
+def test_false_alarm_probability(chance, text):
+    assert f"false-alarm probability: {text}" in str(result(false_alarm_probability=chance))
+
+
 # ---- words ----------------------------------------------------------------------------------
 
 

@@ -10,12 +10,15 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
-from astroreg.flags import describe
+from astroreg.flags import ShiftFlag, describe
 
 if TYPE_CHECKING:
     from astroreg.results import ShiftResult
 
 __all__ = ["format_measurement", "history_lines", "to_html", "to_table", "to_text"]
+
+# A rival that is worse by more than 10 sigma is no news, unless a method flags it.
+_WORTH_TELLING = 100.0
 
 
 def format_measurement(value: float, error: float = math.nan, unit: str = "") -> str:
@@ -108,12 +111,15 @@ def _rows(result: ShiftResult) -> list[tuple[str, str]]:
     if result.n_pixels:
         share = f" ({100 * result.overlap:.0f} % overlap)" if np.isfinite(result.overlap) else ""
         rows.append(("pixels used", f"{result.n_pixels}{share}"))
-    if result.rival is not None:
+    if result.rival is not None and (
+        ShiftFlag.RIVAL_PEAK in result.flags or result.rival.delta_chi2 < _WORTH_TELLING
+    ):
         dx, dy = result.rival.shift.to_value(u.pixel)
         worse = f"Delta chi2 = {result.rival.delta_chi2:.1f}"
         rows.append(("rival", f"dx = {dx:.2f}, dy = {dy:.2f} pixel, {worse}"))
     if np.isfinite(result.false_alarm_probability):
-        rows.append(("false-alarm probability", f"{result.false_alarm_probability:.1g}"))
+        chance = result.false_alarm_probability
+        rows.append(("false-alarm probability", f"{chance:.1g}" if chance > 1e-9 else "below 1e-9"))
     return [row for row in rows if row[1]]
 
 
