@@ -19,7 +19,14 @@ from astropy.wcs import WCS
 from astroreg.sky.frames import axis_units
 from astroreg.sky.rotations import lonlat_to_vector, vector_to_lonlat
 
-__all__ = ["PoleKeywords", "is_isotropic_zenithal", "matrix_turn", "native_to_celestial", "turned_pole"]
+__all__ = [
+    "PoleKeywords",
+    "crpix_without_offset",
+    "is_isotropic_zenithal",
+    "matrix_turn",
+    "native_to_celestial",
+    "turned_pole",
+]
 
 # Projections whose radius depends on native latitude alone: a turn about the native pole is
 # a turn of the plane, and may be put in the linear matrix. SIN only without obliqueness.
@@ -118,3 +125,19 @@ def matrix_turn(wcs: WCS, pole: PoleKeywords) -> np.ndarray:
     """The 2x2 turn of the (lon, lat) rows of the matrix that stands for a change of LONPOLE."""
     angle = wcs.wcs.cel.euler[2] - pole.lonpole
     return _about_pole(np.radians(angle))[:2, :2]
+
+
+def crpix_without_offset(wcs: WCS) -> np.ndarray | None:
+    """CRPIX for the same plane with its origin at the projection's own, as PVi_0 = 0 has it.
+
+    With PVi_0 = 1 the plane is moved so that its origin is the fiducial point. `None` where
+    distortions before the matrix are tied to CRPIX.
+    """
+    if not wcs.wcs.cel.offset:
+        return np.array(wcs.wcs.crpix)
+    if wcs.has_distortion:
+        return None
+    plane = np.zeros(wcs.naxis)
+    origin = np.array([wcs.wcs.cel.prj.x0, wcs.wcs.cel.prj.y0])
+    plane[[wcs.wcs.lng, wcs.wcs.lat]] = origin / axis_units(wcs)
+    return wcs.wcs.crpix - np.linalg.solve(wcs.pixel_scale_matrix, plane)

@@ -6,7 +6,13 @@ import numpy as np
 from astropy.wcs import WCS
 
 from astroreg.exceptions import CorrectionError
-from astroreg.sky.closed_form import NATIVE_POLE, is_isotropic_zenithal, matrix_turn, turned_pole
+from astroreg.sky.closed_form import (
+    NATIVE_POLE,
+    crpix_without_offset,
+    is_isotropic_zenithal,
+    matrix_turn,
+    turned_pole,
+)
 from astroreg.sky.frames import axis_units, celestial_frame, pixel_to_lonlat, unit_vector
 from astroreg.sky.grid_check import GRID_TOLERANCE, first_exact, rotation_residual
 from astroreg.sky.rotations import lonlat_to_vector, vector_to_lonlat
@@ -81,19 +87,22 @@ def _with_turned_pole(wcs, rotation):
 
 def _with_native_pole(wcs, rotation):
     """Tell the place of the native pole instead of solving for it, which is ill-conditioned at times."""
-    if wcs.wcs.cel.offset:
-        return None  # PVi_0 ties the origin of the plane to the fiducial point
+    crpix = crpix_without_offset(wcs)
+    if crpix is None:
+        return None
     pole = turned_pole(wcs, rotation, fiducial=NATIVE_POLE)
     keywords = {0: 0.0, 1: NATIVE_POLE[0], 2: NATIVE_POLE[1], 3: pole.lonpole, 4: pole.latpole}
-    return _with_pole(wcs, pole, keywords, add=(0, 1, 2))
+    return _with_pole(wcs, pole, keywords, add=(0, 1, 2), crpix=crpix)
 
 
-def _with_pole(wcs, pole, pv, add=()):
+def _with_pole(wcs, pole, pv, add=(), crpix=None):
     """Set CRVAL, LONPOLE and LATPOLE, and the PVi_m of the longitude axis that are present or added.
 
     PVi_3 and PVi_4 are other names of LONPOLE and LATPOLE, and win over them.
     """
     corrected = _with_crval(wcs, pole)
+    if crpix is not None:
+        corrected.wcs.crpix = crpix
     corrected.wcs.lonpole, corrected.wcs.latpole = pole.lonpole, pole.latpole
     axis = wcs.wcs.lng + 1
     values = {(i, m): value for i, m, value in wcs.wcs.get_pv()}

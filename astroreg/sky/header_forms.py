@@ -12,17 +12,18 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from astroreg.exceptions import CorrectionError
-from astroreg.sky.closed_form import NATIVE_POLE, is_isotropic_zenithal, matrix_turn, turned_pole
-from astroreg.sky.fits_wcs import rotated_fits_wcs
+from astroreg.sky.closed_form import (
+    NATIVE_POLE,
+    crpix_without_offset,
+    is_isotropic_zenithal,
+    matrix_turn,
+    turned_pole,
+)
 from astroreg.sky.header_cards import (
-    add_card,
     header_units,
     letter_of,
     number,
-    quiet_astropy,
     set_number,
-    wcs_keywords,
 )
 
 __all__ = ["POINTING_FORMS", "HeaderWCS", "shifted"]
@@ -123,26 +124,44 @@ def _turn_crota(header, source, angle):
 # -- in the orientation of the native sphere ----------------------------------------------------
 
 
-def pole_form(source: HeaderWCS, rotation: np.ndarray) -> fits.Header:
-    """CRVAL, LONPOLE and LATPOLE."""
-    pole = turned_pole(source.wcs, rotation)
-    return _with_pole(source, pole, {})
+def pole_form(source: HeaderWCS, rotation: np.ndarray, *, translated: bool = False) -> fits.Header:
+    """CRVAL, LONPOLE and LATPOLE; ``translated`` as in `translated_pole_form`."""
+    header = _translated(source) if translated else source.header.copy()
+    _set_pole(header, source, turned_pole(source.wcs, rotation), {})
+    return header
 
 
-def native_pole_form(source: HeaderWCS, rotation: np.ndarray) -> fits.Header | None:
+def native_pole_form(
+    source: HeaderWCS, rotation: np.ndarray, *, translated: bool = False
+) -> fits.Header | None:
     """As `pole_form`, with CRVAL told at the native pole: PVi_0..2 say so.
 
     Where the celestial place of the native pole is ill-conditioned in CRVAL and LONPOLE (near the
     poles, for projections that are not zenithal), this one is exact.
     """
-    if source.wcs.wcs.cel.offset or source.wcs.wcs.cel.theta0 == NATIVE_POLE[1]:
+    crpix = crpix_without_offset(source.wcs)
+    if crpix is None or source.wcs.wcs.cel.theta0 == NATIVE_POLE[1]:
         return None
+    header = _translated(source) if translated else source.header.copy()
     pole = turned_pole(source.wcs, rotation, fiducial=NATIVE_POLE)
-    return _with_pole(source, pole, {0: 0.0, 1: NATIVE_POLE[0], 2: NATIVE_POLE[1]})
+    _set_pole(header, source, pole, {0: 0.0, 1: NATIVE_POLE[0], 2: NATIVE_POLE[1]})
+    for axis, (before, after) in enumerate(zip(source.wcs.wcs.crpix, crpix, strict=True), start=1):
+        if after != before:
+            set_number(header, source.name(f"CRPIX{axis}"), after, "pixel of reference point")
+    return header
 
 
-def _with_pole(source, pole, added):
-    header = source.header.copy()
+def translated_pole_form(source: HeaderWCS, rotation: np.ndarray) -> fits.Header:
+    """As `pole_form`, with the old codes (GLS, NCP) translated as wcslib does before it uses them."""
+    return pole_form(source, rotation, translated=True)
+
+
+def translated_native_pole_form(source: HeaderWCS, rotation: np.ndarray) -> fits.Header | None:
+    """As `native_pole_form`, with the old codes translated."""
+    return native_pole_form(source, rotation, translated=True)
+
+
+def _set_pole(header, source, pole, added):
     _set_crval(header, source, pole)
     set_number(header, source.name("LONPOLE"), pole.lonpole, "[deg] native longitude of celestial pole")
     set_number(header, source.name("LATPOLE"), pole.latpole, "[deg] native latitude of celestial pole")
@@ -153,48 +172,29 @@ def _with_pole(source, pole, added):
     values = added | {m: value for m, value in ((3, pole.lonpole), (4, pole.latpole)) if (axis, m) in listed}
     for m, value in values.items():
         set_number(header, source.name(f"PV{axis}_{m}"), value, "projection parameter")
-    return header
 
 
-# -- anew ---------------------------------------------------------------------------------------
-
-
-def full_form(source: HeaderWCS, rotation: np.ndarray) -> fits.Header | None:
-    """All WCS cards written anew, for codes that wcslib translates before use (GLS, NCP)."""
-    try:
-        corrected = rotated_fits_wcs(source.wcs, rotation)
-    except CorrectionError:
-        return None
-    with quiet_astropy():
-        written = corrected.to_header(relax=True, key=source.letter or None)
-    if any(name.startswith("DQ") for name in written):
-        return None  # a polynomial that wcslib made of a plate solution: no plain WCS cards hold it
+def _translated(source):
+    """The header with the CTYPE and the parameters that wcslib has made of it."""
     header = source.header.copy()
-    new = {name: written.cards[name] for name in wcs_keywords(written, source.key)}
-    for name in wcs_keywords(header, source.key) + _disturbing(header, source):
-        if name not in new:
-            header.remove(name, remove_all=True)
-    for name, card in new.items():
-        if name in header:
-            header[name] = card.value
-        else:
-            add_card(header, card)
+    for axis in source.axes:
+        header[source.name(f"CTYPE{axis}")] = source.wcs.wcs.ctype[axis - 1]
+    for axis, m, value in source.wcs.wcs.get_pv():
+        set_number(header, source.name(f"PV{axis}_{m}"), value, "projection parameter")
     return header
-
-
-def _disturbing(header, source):
-    """Old cards of the primary WCS that would disturb the new ones."""
-    if source.letter:
-        return []
-    axes = range(1, source.wcs.naxis + 1)
-    names = [f"CROTA{axis}" for axis in axes] + [
-        f"PC{row:03d}{column:03d}" for row in axes for column in axes
-    ]
-    return [name for name in names if name in header]
 
 
 #: the ways to write a rotation, best understood by other software first
-POINTING_FORMS = (matrix_form, pole_form, native_pole_form, full_form)
+POINTING_FORMS = (
+    matrix_form,
+    pole_form,
+    native_pole_form,
+    translated_pole_form,
+    translated_native_pole_form,
+)
+
+
+# -- the detector -------------------------------------------------------------------------------
 
 
 def shifted(source: HeaderWCS, shift: np.ndarray) -> fits.Header:
