@@ -267,12 +267,13 @@ def _warn_of_other_wcs(hdus: fits.HDUList, label: str) -> None:
 
 @contextlib.contextmanager
 def _warnings_told_once() -> Iterator[None]:
-    """Tell once what is true of several HDUs of a file."""
+    """Tell once what is true of several HDUs; remarks of astropy on odd cards are not told."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    for message, category in dict.fromkeys((str(one.message), one.category) for one in caught):
-        warnings.warn(message, category, stacklevel=5)
+    ours = (str(one.message) for one in caught if issubclass(one.category, AstroregWarning))
+    for message in dict.fromkeys(ours):
+        warnings.warn(message, AstroregWarning, stacklevel=7)
 
 
 def _last_identity(headers: Iterable[fits.Header]) -> str:

@@ -13,7 +13,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import NDUncertainty
-from astropy.wcs import WCS, InvalidSubimageSpecificationError
+from astropy.wcs import WCS, InvalidSubimageSpecificationError, NonseparableSubimageCoordinateSystemError
 from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
 
 from astroreg.exceptions import AstroregWarning
@@ -32,7 +32,6 @@ _UNIT_ALIASES = {
     "electrons": "electron",
     "photons": "photon",
     "jy": "Jy",
-    "mjy": "mJy",
     "beam": "beam",
     "sec": "s",
     "second": "s",
@@ -289,11 +288,13 @@ def _unit(text: object, label: str) -> u.UnitBase | None:
     if not isinstance(text, str) or not text.strip():
         return None
     respelled = re.sub(r"[A-Za-z]+", lambda word: _UNIT_ALIASES.get(word[0].lower(), word[0]), text)
+    # "ELECTRONS/S": no detector counts electrons per siemens
+    respelled = re.sub(r"\bS\b", "s", respelled)
     if "/" in text:  # "W/m^2-sr": all behind the stroke is below it
         respelled = re.sub(r"(?<=\w)-(?=[A-Za-z])", "/", respelled)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", u.UnitsWarning)
-        for spelling in (text, respelled):
+        for spelling in (respelled, text):
             try:
                 return u.Unit(spelling.strip())
             except (ValueError, TypeError):
@@ -344,6 +345,7 @@ def _of_two_axes(wcs: WCS, shape: tuple[int, ...], kept: tuple[int, int]) -> obj
     pixel_axes = sorted(len(shape) - axis for axis in kept)  # FITS counts from 1, from the other end
     try:
         return wcs.sub(pixel_axes)
-    except InvalidSubimageSpecificationError:  # the axes are coupled: the others stay at their only pixel
+    except (InvalidSubimageSpecificationError, NonseparableSubimageCoordinateSystemError):
+        # the axes are coupled: the others stay at their only pixel
         slices = [slice(None) if axis in kept else 0 for axis in range(wcs.naxis)]
         return HighLevelWCSWrapper(SlicedLowLevelWCS(wcs, slices))
