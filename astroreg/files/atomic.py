@@ -144,7 +144,7 @@ def _checked_target(target: str | os.PathLike, overwrite: bool) -> Path:
         if not path.parent.is_dir():
             raise FileNotFoundError(
                 errno.ENOENT,
-                f"the folder {path.parent} does not exist; make it before writing",
+                f"the folder {path.parent} does not exist; make it first",
                 os.fspath(target),
             ) from None
         return path
