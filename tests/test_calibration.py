@@ -10,6 +10,7 @@ from astropy import units as u
 from astropy.nddata import NDData
 from astropy.table import QTable
 
+from astroreg import chi2_shift
 from astroreg.calibration import calibrate, compare_methods, fitted_pair, plot_compare_methods
 from astroreg.calibration.canvas import denoised
 from astroreg.flags import ShiftFlag
@@ -255,6 +256,28 @@ def test_calibrate_finds_an_honest_method_honest():
     # The truth of the bootstrap is what was fitted.
     fit = exact(pair.reference, pair.image)
     assert table.meta["shift_x"] == pytest.approx(fit.shift[0].value)
+
+
+def test_the_classic_demonstration():
+    pair = simulate_pair(
+        (100, 100), shift=(4.76666, -12.33333), index=2.0, periodic=True, snr_reference=np.inf, rng=3
+    )
+    n = 40
+    table = compare_methods(pair, methods=[chi2_shift], n_draws=n, rng=1)
+    assert list(table["gross"]) == [0, 0]
+    # A standard deviation of 40 draws is good to 1 / sqrt(80) = 0.11: 4 sigma.
+    np.testing.assert_allclose(table["efficiency"], 1.0, atol=4 / np.sqrt(2 * n))
+    np.testing.assert_allclose(table["ratio"], 1.0, atol=4 / np.sqrt(2 * n))
+    assert (np.abs(table["bias"]) < 4 * table["bias_error"]).all()
+
+
+def test_all_methods_around_ones_own_images():
+    pair = simulate_pair((64, 64), shift=TRUTH, snr=20, rng=1)
+    table = calibrate(pair.reference, pair.image, n_draws=6, rng=2)
+    assert list(table["method"][::2]) == ["chi2_shift", "register_images", "cross_correlation_shift"]
+    assert (table["gross"] == 0).all()
+    # Six draws: 0.32; 4 sigma.
+    assert (table["efficiency"][:2] < 1 + 4 / np.sqrt(12)).all()
 
 
 # ---- the figure -----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from astroreg.calibration.canvas import Canvas
 from astroreg.calibration.comparison import compare_methods
 from astroreg.estimators.noise import noise_variance
 from astroreg.inputs import Frame, prepare_pair
+from astroreg.methods import chi2_shift
 from astroreg.simulation import SimulatedPair
 from astroreg.simulation.noise import Detector
 
@@ -26,7 +27,7 @@ def calibrate(
     image: Any,
     *,
     methods: Sequence[Callable] | Mapping[str, Callable] | None = None,
-    method: Callable | None = None,
+    method: Callable = chi2_shift,
     boundary: str = "overlap",
     correlation: float = 0.0,
     n_draws: int = 100,
@@ -46,7 +47,7 @@ def calibrate(
     methods : sequence or mapping of callable, optional
         What to calibrate; see `compare_methods`. By default all three methods.
     method : callable, optional
-        What to fit with. By default `chi2_shift`.
+        What to fit with.
     boundary : {"overlap", "wrap"}, optional
         Whether the images are windows on a larger sky (default) or periodic.
     correlation : float, optional
@@ -74,8 +75,6 @@ def calibrate(
     --------
     fitted_pair : The simulated pair that is drawn from.
     """
-    if method is None:
-        from astroreg.methods import chi2_shift as method
     fit = method(reference, image, boundary=boundary)
     pair = fitted_pair(reference, image, fit, boundary=boundary, correlation=correlation)
     return compare_methods(pair, methods=methods, n_draws=n_draws, gross=gross, progress=progress, rng=rng)

@@ -16,6 +16,7 @@ from astroreg.calibration.progress import tracked
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag
 from astroreg.inputs import parse_positive
+from astroreg.methods import chi2_shift, cross_correlation_shift, register_images
 from astroreg.simulation import SimulatedPair
 
 __all__ = ["compare_methods"]
@@ -110,8 +111,6 @@ def compare_methods(
 def _named(methods):
     """Return the methods by name."""
     if methods is None:
-        from astroreg.methods import chi2_shift, cross_correlation_shift, register_images
-
         methods = (chi2_shift, register_images, cross_correlation_shift)
     if not isinstance(methods, Mapping):
         names = [_name(method) for method in methods]
