@@ -42,11 +42,11 @@ def test_every_projection(tools, code):
 @pytest.mark.parametrize("form", ["cd", "pc", "crota", "cdelt"])
 @pytest.mark.parametrize("dec", [0.0, 60.0, 89.9, 90.0])
 def test_every_projection_in_every_form(tools, code, form, dec):
-    for unit in ("deg", "arcsec"):
-        for dec_first in (False, True):
-            header = tools.header(code, form, dec, unit=unit, dec_first=dec_first)
-            for offset in (0.1, 30.0, 300.0):
-                check(tools, header, tools.correction(tools.read(header), offset))
+    # units and the order of the axes take turns: their own cross product is tested on TAN
+    turn = CODES.index(code) + len(form)
+    header = tools.header(code, form, dec, unit=("deg", "arcsec")[turn % 2], dec_first=bool(turn // 2 % 2))
+    for offset in (0.1, 30.0, 300.0):
+        check(tools, header, tools.correction(tools.read(header), offset))
 
 
 @pytest.mark.parametrize("form", ["cd", "pc", "crota", "cdelt"])
