@@ -244,15 +244,18 @@ class SkyCorrection:
         Parameters
         ----------
         radius : `~astropy.units.Quantity`
-            Angular distance from the pivot, e.g. of the farthest corner.
+            Angular distance from the pivot, e.g. of the farthest corner; the largest displacement
+            within it is returned.
 
         Returns
         -------
         `~astropy.units.Quantity`
             The displacement in arcsec, not negative.
         """
-        twist = abs(twist_of_kept_position_angle(self))
-        return np.abs(twist.to_value(u.rad) * u.Quantity(radius)).to(u.arcsec)
+        twist = abs(twist_of_kept_position_angle(self).to_value(u.rad))
+        # A turn displaces by its angle times the sine of the distance, most at 90 deg.
+        distance = np.minimum(np.abs(u.Quantity(radius).to_value(u.rad)), np.pi / 2)
+        return (twist * np.sin(distance) * u.rad).to(u.arcsec)
 
     # -- what it does ---------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ __all__ = ["correct_fits_wcs", "detector_shift", "rotated_fits_wcs", "rotation_f
 
 def correct_fits_wcs(wcs: WCS, correction, *, kind: str, roll) -> WCS:
     """Return a corrected copy of a FITS WCS (see `astroreg.sky.correct_wcs`)."""
+    wcs = wcs.deepcopy()  # wcslib completes a WCS in place when it is first used
     if kind == "detector":
         return _shifted(wcs, detector_shift(wcs, correction))
     return rotated_fits_wcs(wcs, rotation_for(wcs, correction, roll))

@@ -17,7 +17,7 @@ from astroreg.sky.correction import SkyCorrection
 from astroreg.sky.derived_keywords import refresh_derived
 from astroreg.sky.dispatch import check_policy
 from astroreg.sky.fits_wcs import detector_shift, rotation_for
-from astroreg.sky.frames import celestial_frame, frame_text, unit_vector
+from astroreg.sky.frames import celestial_frame, frame_text, lonlat, unit_vector
 from astroreg.sky.grid_check import (
     GRID_TOLERANCE,
     field_radius,
@@ -245,20 +245,26 @@ def _agree(first_header, first_key, second_header, second_key):
 
 
 def _history(source, correction, roll, kind, letter):
-    pivot = correction.pivot.data
+    lon0, lat0 = np.degrees(lonlat(correction.pivot))
     lon, lat = correction.lon.to_value(u.arcsec), correction.lat.to_value(u.arcsec)
     errors = correction.error.to_value(u.arcsec)
-    local = correction.transform_to(celestial_frame(source.wcs))
-    ambiguity = correction.roll_ambiguity(field_radius(source.wcs, unit_vector(local.pivot)) * u.rad)
     yield f"astroreg {_version()}: WCS '{source.key}' corrected {_now()}, correction {correction.identity}"
     yield (
-        f"added to nominal at {pivot.lon.deg:.7f} {pivot.lat.deg:.7f} deg ({frame_text(correction.frame)}): "
+        f"added to nominal at {lon0:.7f} {lat0:.7f} deg ({frame_text(correction.frame)}): "
         f"lon {lon:+.5f} lat {lat:+.5f} arcsec on the sky, 1 sigma {errors[0]:.5f} {errors[1]:.5f}"
     )
-    yield f"kind {kind}, roll {roll}; zero and keep-pa differ by {ambiguity.value:.3g} arcsec in the corner"
+    yield (
+        f"kind {kind}" if kind == "detector" else f"kind {kind}, roll {_roll_text(source, correction, roll)}"
+    )
     yield (
         f"nominal WCS archived under letter {letter}" if letter else "nominal WCS kept in the ARnnUmmm cards"
     )
+
+
+def _roll_text(source, correction, roll):
+    local = correction.transform_to(celestial_frame(source.wcs))
+    ambiguity = correction.roll_ambiguity(field_radius(source.wcs, unit_vector(local.pivot)) * u.rad)
+    return f"{roll}; zero and keep-pa differ by {ambiguity.value:.3g} arcsec in the corner"
 
 
 def _now():
