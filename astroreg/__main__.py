@@ -1,0 +1,7 @@
+"""``python -m astroreg``: the command line."""
+
+import sys
+
+from astroreg.cli import main
+
+sys.exit(main())

@@ -1,0 +1,261 @@
+"""``astroreg align``: measure the offset of images from a reference and write them corrected."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from astroreg.align import Alignment, align
+from astroreg.cli import options as opt
+from astroreg.cli.records import document, result_record
+from astroreg.cli.status import Status
+from astroreg.cli.targets import check_targets, output_paths
+from astroreg.cli.terminal import Terminal, one_line
+from astroreg.cli.written import checksum_line, results_table, write_corrected, write_head
+from astroreg.files import write_table_atomic
+from astroreg.flags import ShiftFlag, describe
+from astroreg.inputs import Frame, as_frame
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """\
+examples:
+  astroreg align reference.fits image.fits -o corrected.fits
+  astroreg align herschel.fits alma.fits -o out.fits --max-shift 5arcsec --match-beams
+  astroreg align reference.fits night/*.fits --out-dir corrected --table shifts.ecsv
+  astroreg align reference.fits image.fits --dry-run --json
+  astroreg align sky.fits exposure.fits --image-hdu SCI,1 -o out.fits
+
+All HDUs of the exposure are corrected with one rotation; everything else is copied byte for byte. The old
+WCS is kept in the header ("astroreg undo" restores it) and HISTORY says what was measured, and how. An answer
+that is flagged is not written, unless --force says so. An angle below zero is given as --roll=-0.1deg.
+
+exit status: 0 trusted, 1 failed, 2 usage, 3 flagged.
+
+JSON:
+  {"program", "version", "command", "exit_status", "reference", "results": [one an image]}
+  each: "image"; "output", the file written or null; "error", why there is no result, or null; and else
+  "trusted"; "method"; "uncertainty"; "iterations"; "kind"; "roll"; "pivot_pixel" [x, y];
+  "shift" {x, y, x_error, y_error, xy_covariance, unit: pixel}: the image relative to the reference;
+  "sky_correction" {lon, lat, lon_error, lat_error, lonlat_covariance, unit: arcsec, frame,
+    pivot {lon, lat, unit: deg}, rotation_vector {xyz, unit: rad}}: to add to the coordinates, or null;
+  "scale", "background" {value, error, unit}; "chi2"; "dof"; "reduced_chi2"; "correlation"; "overlap";
+  "n_pixels"; "false_alarm_probability"; "flags" {value, names, sentences}.
+  Unknown numbers are null.
+"""
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of one image."""
+
+    image: str
+    status: Status
+    found: Alignment | None = None
+    output: Path | None = None
+    error: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        head = {"image": self.image, "output": self.output, "error": self.error}
+        if self.found is None:
+            return head
+        found = self.found
+        passes = {"iterations": found.iterations, "kind": found.kind, "roll": str(found.roll)}
+        return head | result_record(found) | passes | {"pivot_pixel": found.pivot_pixel}
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand to the program's parser.
+
+    Parameters
+    ----------
+    commands : argparse action
+        What ``add_subparsers`` returned.
+    """
+    parser = commands.add_parser(
+        "align",
+        help="measure the offset of images from a reference, and write them with a corrected WCS",
+        description="Measure the offset of one or more images from a reference on any grid, and write "
+        "copies of them with a corrected WCS.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    opt.add_images(parser, several=True)
+    _add_outputs(parser)
+    group = parser.add_argument_group("how to measure")
+    group.add_argument(
+        "--method",
+        choices=tuple(opt.METHODS),
+        default="chi2",
+        help="chi-squared (default), DFT upsampling, or Taylor expansion of the correlation",
+    )
+    opt.add_search(group)
+    group.add_argument(
+        "--iterations", metavar="N", type=opt.positive_integer, default=3, help="most passes (default: 3)"
+    )
+    group.add_argument(
+        "--match-beams",
+        action="store_true",
+        help="compare at the coarser resolution of the two, from BMAJ, BMIN and BPA in the headers",
+    )
+    group = parser.add_argument_group("how to correct")
+    group.add_argument(
+        "--kind",
+        choices=("pointing", "detector"),
+        default="pointing",
+        help="what moved: the telescope (default, a rotation of the sky) or the pixels",
+    )
+    group.add_argument(
+        "--roll",
+        metavar="ROLL",
+        type=opt.roll,
+        default="zero",
+        help="the roll, which a shift does not tell: zero (default), keep-pa, or an angle such as 0.1deg",
+    )
+    opt.add_general(parser)
+    parser.set_defaults(run=run, parser=parser)
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what to write")
+    where = group.add_mutually_exclusive_group()
+    where.add_argument("-o", "--output", metavar="OUT", help="the corrected file (of one image)")
+    where.add_argument("--out-dir", metavar="DIR", help="folder for the corrected files, made if missing")
+    group.add_argument(
+        "--suffix", default="", help="with --out-dir: put behind each name, before .fits (default: nothing)"
+    )
+    group.add_argument("--table", metavar="FILE", help="the numbers of all images as an ECSV table")
+    group.add_argument("--head", metavar="FILE", help="the corrected WCS as a .head file for SCAMP and SWarp")
+    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    group.add_argument("--force", action="store_true", help="write even if the answer is flagged")
+    group.add_argument("--dry-run", action="store_true", help="measure, write nothing")
+    opt.add_json(group)
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> Status:
+    """Run the subcommand.
+
+    Parameters
+    ----------
+    options : Namespace
+        What the parser read.
+    terminal : Terminal
+        Where to print.
+
+    Returns
+    -------
+    Status
+        The worst of all images.
+    """
+    _check_usage(options)
+    targets = output_paths(
+        options.images, output=options.output, out_dir=options.out_dir, suffix=options.suffix
+    )
+    extras = [Path(name) for name in (options.table, options.head) if name is not None]
+    if not options.dry_run:
+        check_targets([*targets, *extras], reference=options.reference, overwrite=options.overwrite)
+    reference = as_frame(options.reference, argument="reference", hdu=options.reference_hdu)
+    outcomes = []
+    for number, (image, target) in enumerate(zip(options.images, targets, strict=True), 1):
+        terminal.progress(f"[{number}/{len(targets)}] {image}")
+        outcomes.append(_outcome(reference, image, target, options, terminal))
+        if not options.json:
+            _print(outcomes[-1], options, terminal)
+    _write_table(outcomes, options)
+    status = Status.of_several([outcome.status for outcome in outcomes])
+    if options.json:
+        _print_json(outcomes, status, options, terminal)
+    return status
+
+
+def _check_usage(options: argparse.Namespace) -> None:
+    """Refuse combinations that make no sense, with the usage."""
+    if len(options.images) > 1 and options.output is not None:
+        options.parser.error("-o is for one image; give --out-dir DIR for several")
+    if len(options.images) > 1 and options.head is not None:
+        options.parser.error("--head is for one image; run the command once for each")
+    if not (options.output or options.out_dir or options.table or options.head or options.dry_run):
+        options.parser.error("where to? give -o OUT or --out-dir DIR, or --dry-run to write nothing")
+
+
+def _outcome(
+    reference: Frame, image: str, target: Path | None, options: argparse.Namespace, terminal: Terminal
+) -> _Outcome:
+    """Measure one image and write what is to be written; an error does not stop the others."""
+    try:
+        found = _aligned(reference, image, options)
+        for number, one in enumerate(found.passes, 1):
+            terminal.detail(f"pass {number}: {str(one).splitlines()[0]}")
+        status = Status.TRUSTED if found.ok else Status.FLAGGED
+        may_write = not options.dry_run and (found.ok or (options.force and found.determined))
+        if not found.ok:
+            _tell_flags(found, image, may_write, terminal)
+        return _Outcome(image, status, found, _written(image, found, target, options) if may_write else None)
+    except Exception as error:
+        terminal.failure(error, subject=image)
+        return _Outcome(image, Status.FAILED, error=one_line(error))
+
+
+def _aligned(reference: Frame, image: str, options: argparse.Namespace) -> Alignment:
+    """Call the library; what its warning at the end says is said in this program's words."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="the WCS was not corrected")
+        return align(
+            reference,
+            image,
+            method=opt.METHODS[options.method],
+            iterations=options.iterations,
+            kind=options.kind,
+            roll=options.roll,
+            match_beams=options.match_beams,
+            image_hdu=options.image_hdu,
+            **opt.search_options(options),
+        )
+
+
+def _tell_flags(found: Alignment, image: str, may_write: bool, terminal: Terminal) -> None:
+    words = " ".join(describe(found.flags & ShiftFlag.UNTRUSTED))
+    end = "written all the same (--force)" if may_write else "its WCS was not corrected"
+    terminal.error(f"{image}: the answer cannot be trusted, {end}: {words}")
+
+
+def _written(image: str, found: Alignment, target: Path | None, options: argparse.Namespace) -> Path | None:
+    """Write the corrected file and the .head file."""
+    if options.head is not None:
+        write_head(image, found, Path(options.head), overwrite=options.overwrite)
+    if target is None:
+        return None
+    history = [checksum_line(options.reference)]
+    return write_corrected(image, found, target, history=history, overwrite=options.overwrite)
+
+
+def _write_table(outcomes: list[_Outcome], options: argparse.Namespace) -> None:
+    known = [outcome for outcome in outcomes if outcome.found is not None]
+    if options.table is None or options.dry_run or not known:
+        return
+    table = results_table([one.found for one in known], [one.output for one in known])
+    write_table_atomic(options.table, table, overwrite=options.overwrite)
+
+
+def _print(outcome: _Outcome, options: argparse.Namespace, terminal: Terminal) -> None:
+    """Print one result in words."""
+    if outcome.found is None:
+        return
+    if len(options.images) > 1:
+        terminal.result(f"{one_line(outcome.image)}:")
+    terminal.result(str(outcome.found))
+    if outcome.output is not None:
+        terminal.result(f"written: {one_line(outcome.output)}")
+    elif options.dry_run:
+        terminal.result("written: nothing (--dry-run)")
+
+
+def _print_json(
+    outcomes: list[_Outcome], status: Status, options: argparse.Namespace, terminal: Terminal
+) -> None:
+    records = [outcome.record() for outcome in outcomes]
+    terminal.result(document("align", status, {"reference": options.reference, "results": records}))

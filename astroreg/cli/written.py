@@ -1,0 +1,141 @@
+"""What `astroreg align` writes: the corrected file, a ``.head`` file, a table."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import QTable, TableMergeError, vstack
+from astropy.wcs import WCS
+
+from astroreg.align import Alignment
+from astroreg.files import correct_file, write_scamp_head
+from astroreg.files.companions import COMPANION_NAMES
+from astroreg.files.reading import opened
+
+__all__ = ["checksum_line", "results_table", "write_corrected", "write_head"]
+
+_FLUXES = ("scale", "scale_error", "background", "background_error")
+
+
+def checksum_line(path: str) -> str:
+    """Return what HISTORY says so that the reference can be recognised whatever its name.
+
+    Parameters
+    ----------
+    path : str
+        The reference.
+
+    Returns
+    -------
+    str
+        With the first half of the SHA-256 of the file: a card holds no more.
+    """
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return f"astroreg: SHA-256 of the reference begins {digest[:24]}"
+
+
+def write_corrected(
+    image: str, found: Alignment, target: Path, *, history: list[str], overwrite: bool
+) -> Path:
+    """Write a copy of a file with the WCS of all HDUs of the exposure corrected.
+
+    Parameters
+    ----------
+    image : str
+        The file.
+    found : Alignment
+        Its correction.
+    target : Path
+        The file to write.
+    history : list of str
+        Lines for HISTORY, besides those about the measurement.
+    overwrite : bool
+        Whether it may be replaced.
+
+    Returns
+    -------
+    Path
+        `target`.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return correct_file(
+        image,
+        found.sky_correction,
+        target,
+        overwrite=overwrite,
+        kind=found.kind,
+        roll=found.roll,
+        history=[*found.history(), *history],
+    )
+
+
+def write_head(image: str, found: Alignment, target: Path, *, overwrite: bool) -> Path:
+    """Write the corrected WCS of every image of a file as a ``.head`` file for SCAMP and SWarp.
+
+    Parameters
+    ----------
+    image : str
+        The file.
+    found : Alignment
+        Its correction.
+    target : Path
+        The file to write.
+    overwrite : bool
+        Whether it may be replaced.
+
+    Returns
+    -------
+    Path
+        `target`.
+    """
+    with opened(image) as hdus:
+        headers = [
+            found.update_header(hdu.header, kind=found.kind, roll=found.roll)
+            for hdu in hdus
+            if hdu.is_image and hdu.name not in COMPANION_NAMES and _is_celestial(hdu, hdus)
+        ]
+    return write_scamp_head(target, headers, overwrite=overwrite)
+
+
+def _is_celestial(hdu: fits.ImageHDU, hdus: fits.HDUList) -> bool:
+    return len(hdu.shape) >= 2 and WCS(hdu.header, fobj=hdus).has_celestial
+
+
+def results_table(results: list[Alignment], outputs: list[Path | None]) -> QTable:
+    """Return one row an image.
+
+    Parameters
+    ----------
+    results : list of Alignment
+        What was found.
+    outputs : list of Path or None
+        What was written.
+
+    Returns
+    -------
+    QTable
+        Scale and background are plain numbers, in the units that ``scale_unit`` and ``background_unit``
+        name, where the units of the images do not convert into each other.
+    """
+    tables = [result.to_table() for result in results]
+    try:
+        table = vstack(tables, metadata_conflicts="silent")
+    except (u.UnitConversionError, TableMergeError):
+        table = vstack([_without_flux_units(one) for one in tables], metadata_conflicts="silent")
+    table["iterations"] = [result.iterations for result in results]
+    table["output"] = ["" if output is None else str(output) for output in outputs]
+    return table
+
+
+def _without_flux_units(table: QTable) -> QTable:
+    plain = table.copy()
+    for name in _FLUXES:
+        plain[name] = np.asarray(table[name].value)
+    for name in ("scale", "background"):
+        plain[f"{name}_unit"] = [table[name].unit.to_string()]
+    return plain
