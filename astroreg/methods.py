@@ -8,7 +8,6 @@ from typing import Any
 
 from astropy import units as u
 
-from astroreg.estimators.alignment import Aligner
 from astroreg.estimators.chi_squared import ChiSquaredStep
 from astroreg.estimators.peak import PeakStep
 from astroreg.estimators.taylor import taylor_peak
@@ -94,8 +93,16 @@ def chi2_shift(
     >>> bool(abs(result.shift - pair.shift).max() < 5 * result.shift_error.max())
     True
     """
-    pair = prepare(reference, image, max_shift=max_shift, min_overlap=min_overlap, boundary=boundary,
-                   fit_scale=fit_scale, fit_background=fit_background, uncertainty=uncertainty)
+    pair = prepare(
+        reference,
+        image,
+        max_shift=max_shift,
+        min_overlap=min_overlap,
+        boundary=boundary,
+        fit_scale=fit_scale,
+        fit_background=fit_background,
+        uncertainty=uncertainty,
+    )
     return _told(solve_chi2(pair))
 
 
@@ -158,8 +165,16 @@ def register_images(
     Guizar-Sicairos, M., Thurman, S. T. & Fienup, J. R. 2008, Optics Letters 33, 156, doi:10.1364/OL.33.000156
     """
     factor = parse_positive(upsample_factor, argument="upsample_factor", integer=True)
-    pair = prepare(reference, image, max_shift=max_shift, min_overlap=min_overlap, boundary=boundary,
-                   fit_scale=fit_scale, fit_background=fit_background, uncertainty=uncertainty)
+    pair = prepare(
+        reference,
+        image,
+        max_shift=max_shift,
+        min_overlap=min_overlap,
+        boundary=boundary,
+        fit_scale=fit_scale,
+        fit_background=fit_background,
+        uncertainty=uncertainty,
+    )
     return _told(solve_upsampled(pair, upsample_factor=factor))
 
 
@@ -212,33 +227,37 @@ def cross_correlation_shift(
     domain, repeated about the new point: Newton's method, which has not the bias of 0.1 pixel of a single
     expansion on samples a pixel apart. Noise is not filtered, as in `register_images`.
     """
-    pair = prepare(reference, image, max_shift=max_shift, min_overlap=min_overlap, boundary=boundary,
-                   fit_scale=fit_scale, fit_background=fit_background, uncertainty=uncertainty)
+    pair = prepare(
+        reference,
+        image,
+        max_shift=max_shift,
+        min_overlap=min_overlap,
+        boundary=boundary,
+        fit_scale=fit_scale,
+        fit_background=fit_background,
+        uncertainty=uncertainty,
+    )
     return _told(solve_taylor(pair))
 
 
 def solve_chi2(pair: PreparedPair) -> ShiftResult:
     """Return the result of `chi2_shift` for a prepared pair, without warnings."""
-    refiner = partial(ChiSquaredStep, **_free(pair))
-    return pair.result(refiner, method="chi2_shift", delta_chi2=True)
+    return pair.result(ChiSquaredStep, method="chi2_shift", delta_chi2=True)
 
 
 def solve_upsampled(pair: PreparedPair, *, upsample_factor: int = 100) -> ShiftResult:
     """Return the result of `register_images` for a prepared pair, without warnings."""
     finder = partial(upsampled_peak, upsample_factor=upsample_factor)
-    refiner = partial(PeakStep, find_peak=finder, tolerance=0.5 / upsample_factor,
-                      resolution=1 / upsample_factor, **_free(pair))
+    refiner = partial(
+        PeakStep, find_peak=finder, tolerance=0.5 / upsample_factor, resolution=1 / upsample_factor
+    )
     return pair.result(refiner, method="register_images", delta_chi2=False)
 
 
 def solve_taylor(pair: PreparedPair) -> ShiftResult:
     """Return the result of `cross_correlation_shift` for a prepared pair, without warnings."""
-    refiner = partial(PeakStep, find_peak=taylor_peak, tolerance=_TAYLOR_TOLERANCE, **_free(pair))
+    refiner = partial(PeakStep, find_peak=taylor_peak, tolerance=_TAYLOR_TOLERANCE)
     return pair.result(refiner, method="cross_correlation_shift", delta_chi2=False)
-
-
-def _free(pair: PreparedPair) -> dict[str, bool]:
-    return {"fit_scale": pair.options.fit_scale, "fit_background": pair.options.fit_background}
 
 
 def _told(result: ShiftResult) -> ShiftResult:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-from astroreg.estimators.correlation import Coarse
+from astroreg.estimators.correlation import Coarse, delta_chi2_of
 from astroreg.estimators.delta_chi2 import delta_chi2_map
 from astroreg.estimators.equations import Fit
 from astroreg.estimators.noise import noise_variance
@@ -28,6 +28,9 @@ _RIVAL_DELTA_CHI2 = 25.0
 _RIVAL_HEIGHT = 0.9
 # Reduced chi-squared this far from 1 (and by five of its sampling errors) is not what was promised.
 _CHI2_SLACK = 0.2
+# Residuals that are nothing but rounding: one image given twice.
+_IDENTICAL = 1e-9
+_SCATTER_SLACK = 2.0  # in variance: errors wrong by a factor of 1.4
 _SMALL_OVERLAP = 1.2  # in units of the least overlap allowed
 
 
@@ -38,16 +41,12 @@ class Options:
     Attributes
     ----------
     search : Search
-        Bounds of the coarse search.
-    fit_scale, fit_background : bool
-        Whether flux scale and background are free.
+        Bounds of the search, and what is fitted besides the shift.
     empirical : bool
         Whether the errors come from the residuals.
     """
 
     search: Search
-    fit_scale: bool
-    fit_background: bool
     empirical: bool
 
 
@@ -59,8 +58,17 @@ class _Flux:
     factor: float
 
 
-def prepare(reference: Any, image: Any, *, max_shift: Any, min_overlap: float, boundary: str, fit_scale: bool,
-            fit_background: bool, uncertainty: str) -> PreparedPair:
+def prepare(
+    reference: Any,
+    image: Any,
+    *,
+    max_shift: Any,
+    min_overlap: float,
+    boundary: str,
+    fit_scale: bool,
+    fit_background: bool,
+    uncertainty: str,
+) -> PreparedPair:
     """Take two images and a user's options through the door.
 
     Parameters
@@ -86,8 +94,10 @@ def prepare(reference: Any, image: Any, *, max_shift: Any, min_overlap: float, b
         max_shift=parse_max_shift(max_shift, second.wcs, second.shape),
         min_overlap=parse_fraction(min_overlap, argument="min_overlap"),
         periodic=parse_boundary(boundary, first.shape, second.shape) == "wrap",
+        fit_scale=bool(fit_scale),
+        fit_background=bool(fit_background),
     )
-    return PreparedPair(first, second, Options(how, bool(fit_scale), bool(fit_background), empirical))
+    return PreparedPair(first, second, Options(how, empirical))
 
 
 class PreparedPair:
@@ -104,7 +114,9 @@ class PreparedPair:
     def __init__(self, reference: Frame, image: Frame, options: Options):
         self.reference, self.image, self.options = reference, image, options
         self.flux = self._fluxes()
-        self.noise_estimated = reference.variance is None or image.variance is None
+        variances = (reference.variance, image.variance)
+        # Two images said to be noiseless: what is left between them is the only measure of an error.
+        self.noise_estimated = any(v is None for v in variances) or not any(v.any() for v in variances)
         self.planes = tuple(_plane(f, x) for f, x in zip((reference, image), self.flux, strict=True))
 
     @property
@@ -115,10 +127,10 @@ class PreparedPair:
     def _fluxes(self) -> tuple[_Flux, _Flux]:
         """Choose the standardisation that leaves what is not fitted as it is."""
         stats = [_mean_and_spread(f) for f in (self.reference, self.image)]
-        factors = [s for _, s in stats] if self.options.fit_scale else [stats[1][1]] * 2
+        factors = [s for _, s in stats] if self.options.search.fit_scale else [stats[1][1]] * 2
         offsets = [m for m, _ in stats]
-        if not self.options.fit_background:
-            offsets = [0.0, 0.0] if self.options.fit_scale else [stats[1][0]] * 2
+        if not self.options.search.fit_background:
+            offsets = [0.0, 0.0] if self.options.search.fit_scale else [stats[1][0]] * 2
         return tuple(_Flux(o, f) for o, f in zip(offsets, factors, strict=True))
 
     @cached_property
@@ -143,12 +155,18 @@ class PreparedPair:
         ShiftResult
             With NaN and a flag where nothing was determined.
         """
-        outcome = register(*self.planes, refiner, self.options.search, empirical=self.empirical, coarse=self.coarse)
+        outcome = register(
+            *self.planes, refiner, self.options.search, empirical=self.empirical, coarse=self.coarse
+        )
         common = {
-            "method": method, "uncertainty": "empirical" if self.empirical else "attached",
-            "wcs": self.image.wcs, "image_shape": self.image.shape,
-            "reference_label": self.reference.label, "image_label": self.image.label,
-            "flags": self._flags(outcome), "false_alarm_probability": outcome.false_alarm,
+            "method": method,
+            "uncertainty": "empirical" if self.empirical else "attached",
+            "wcs": self.image.wcs,
+            "image_shape": self.image.shape,
+            "reference_label": self.reference.label,
+            "image_label": self.image.label,
+            "flags": self._flags(outcome),
+            "false_alarm_probability": outcome.false_alarm,
             "rival": _rival(self.coarse),
         }
         undetermined = common["flags"] & (ShiftFlag.NO_SIGNAL | ShiftFlag.NO_OVERLAP)
@@ -165,11 +183,17 @@ class PreparedPair:
         ratio = self.image.unit / self.reference.unit
         smaller = max(1, min(p.count for p in self.planes))
         return {
-            "shift": fit.shift * u.pixel, "covariance": fit.covariance * u.pixel**2,
-            "scale": scale * ratio, "scale_error": scale_error * ratio,
-            "background": background * self.image.unit, "background_error": background_error * self.image.unit,
-            "chi2": fit.chi2, "dof": float(fit.n_pixels - fit.n_parameters), "correlation": fit.correlation,
-            "overlap": fit.n_pixels / smaller, "n_pixels": fit.n_pixels,
+            "shift": fit.shift * u.pixel,
+            "covariance": fit.covariance * u.pixel**2,
+            "scale": scale * ratio,
+            "scale_error": scale_error * ratio,
+            "background": background * self.image.unit,
+            "background_error": background_error * self.image.unit,
+            "chi2": fit.chi2,
+            "dof": float(fit.n_pixels - fit.n_parameters),
+            "correlation": fit.correlation,
+            "overlap": fit.n_pixels / smaller,
+            "n_pixels": fit.n_pixels,
         }
 
     def _flux_of(self, fit: Fit) -> tuple[float, float, float, float]:
@@ -183,7 +207,12 @@ class PreparedPair:
         background = second.offset + second.factor * fit.background - scale * first.offset
         flux = fit.parameters[2:, 2:]
         lever = np.array([-scale * first.offset, second.factor])  # d(background)/d(log s, t)
-        return scale, background, scale * float(np.sqrt(flux[0, 0])), float(np.sqrt(max(lever @ flux @ lever, 0)))
+        return (
+            scale,
+            background,
+            scale * float(np.sqrt(flux[0, 0])),
+            float(np.sqrt(max(lever @ flux @ lever, 0))),
+        )
 
     def _flags(self, outcome: Outcome) -> ShiftFlag:
         """Return what is doubtful about an outcome."""
@@ -208,7 +237,8 @@ class PreparedPair:
         peak, rival = self.coarse.peak, self.coarse.rival
         if rival is None:
             return ShiftFlag(0)
-        close = 2 * (peak.score - rival.score) < _RIVAL_DELTA_CHI2 or rival.score > _RIVAL_HEIGHT * peak.score
+        height = (rival.score / rival.overlap) / (peak.score / peak.overlap)
+        close = delta_chi2_of(peak, rival) < _RIVAL_DELTA_CHI2 or height > _RIVAL_HEIGHT
         return ShiftFlag.RIVAL_PEAK if close else ShiftFlag(0)
 
     def _chi2_flag(self, fit: Fit) -> ShiftFlag:
@@ -217,7 +247,9 @@ class PreparedPair:
             return ShiftFlag(0)
         excess = abs(fit.chi2 / dof - 1)
         bad = excess > max(_CHI2_SLACK, 5 * np.sqrt(2 / dof))
-        return ShiftFlag.BAD_CHI2 if bad and fit.chi2 > 0 else ShiftFlag(0)
+        # Correlated noise keeps its chi-squared, but not the errors: the residuals' own scatter shows it.
+        bad = bad or not 1 / _SCATTER_SLACK < fit.scatter_ratio < _SCATTER_SLACK
+        return ShiftFlag.BAD_CHI2 if bad and fit.chi2 > _IDENTICAL * dof else ShiftFlag(0)
 
 
 def _mean_and_spread(frame: Frame) -> tuple[float, float]:
@@ -243,7 +275,7 @@ def _plane(frame: Frame, flux: _Flux) -> Plane:
 def _rival(coarse: Coarse) -> RivalPeak | None:
     if coarse.rival is None:
         return None
-    return RivalPeak(coarse.rival.shift * u.pixel, 2 * (coarse.peak.score - coarse.rival.score))
+    return RivalPeak(coarse.rival.shift * u.pixel, delta_chi2_of(coarse.peak, coarse.rival))
 
 
 def _map(outcome: Outcome) -> DeltaChi2Map | None:

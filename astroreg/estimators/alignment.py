@@ -74,6 +74,8 @@ class Aligner:
     ----------
     fraction : `numpy.ndarray`
         (x, y) shift of the image relative to the reference beyond the whole pixels.
+    free : `numpy.ndarray` of bool
+        Which of (x, y, log scale, background) are fitted.
     scale, background : float
         ``image = scale * reference + background``.
     filter : `numpy.ndarray`
@@ -84,6 +86,7 @@ class Aligner:
         self.overlap = overlap
         self.grid = overlap.grid
         self.fraction = np.zeros(2)
+        self.free = np.array([True, True, fit_scale, fit_background])
         a, b = overlap.reference[overlap.usable], overlap.image[overlap.usable]
         self.scale, self.background = _first_flux(a, b, fit_scale, fit_background)
         known = overlap.has_reference | overlap.has_image
@@ -137,8 +140,10 @@ def _first_flux(a, b, fit_scale, fit_background):
     """Return a first flux scale and background; both are symmetric under a swap of the images."""
     scale = 1.0
     if fit_scale:
-        spread_a, spread_b = (float(np.std(x) if fit_background else np.sqrt(np.mean(np.square(x, dtype=float))))
-                              for x in (a, b))
+        spread_a, spread_b = (
+            float(np.std(x) if fit_background else np.sqrt(np.mean(np.square(x, dtype=float))))
+            for x in (a, b)
+        )
         scale = spread_b / spread_a if spread_a > 0 and spread_b > 0 else 1.0
     background = float(b.mean(dtype=float) - scale * a.mean(dtype=float)) if fit_background else 0.0
     return scale, background

@@ -15,9 +15,10 @@ from astroreg.estimators.alignment import Aligned, Aligner
 from astroreg.estimators.equations import Equations, Fit, make_fit
 
 _ITERATIONS = 30
-_FILTER_STEPS = (0, 2, 4)  # iterations at which the filter is learnt anew; then it stays, to converge
-_TOLERANCE = 2e-4          # of the shift's error: where the iteration stops
-_FIRST_SMOOTHING = 1.0     # pixels: while the images are still up to half a pixel apart
+_FILTER_STEPS = (0, 1)  # iterations at which the filter is learnt anew; then it stays, to converge
+_TOLERANCE = 2e-3  # of the shift's error: where the iteration stops
+_ACCEPTED = 0.05  # of the error: a last step this short counts as converged
+_FIRST_SMOOTHING = 1.0  # pixels: while the images are still up to half a pixel apart
 
 
 class ChiSquaredStep:
@@ -27,13 +28,11 @@ class ChiSquaredStep:
     ----------
     aligner : Aligner
         The two images and the state to improve.
-    fit_scale, fit_background : bool
-        Whether the flux scale and the background are fitted.
     """
 
-    def __init__(self, aligner: Aligner, *, fit_scale: bool = True, fit_background: bool = True):
+    def __init__(self, aligner: Aligner):
         self.aligner = aligner
-        self.free = np.array([True, True, fit_scale, fit_background])
+        self.free = aligner.free
         self._set_noise()
 
     def _set_noise(self):
@@ -46,7 +45,8 @@ class ChiSquaredStep:
         safe = np.where(total > 0, total, 1)
         self.share = np.where(total > 0, reference / safe, 0.5)
         self.weight = np.where(overlap.usable, 1 / safe, 0)
-        self.pair_weight = self.share * (1 - self.share)  # V_A V_B / (V_A + V_B)^2
+        # V_A V_B / (V_A + V_B)^2, nothing where there is no noise.
+        self.pair_weight = np.where(total > 0, self.share * (1 - self.share), 0)
 
     def sky(self, aligned: Aligned) -> np.ndarray:
         """Return the inverse-variance mean of the aligned images."""
@@ -60,12 +60,15 @@ class ChiSquaredStep:
         # The template's two parts, from either image: their cross products carry no noise bias.
         from_a = self._templates((1 - self.share) * (aligned.a - centre), filt, 0.0)
         from_b = self._templates(self.share * (aligned.b - centre), filt, 1.0)
-        change_a, change_b = (self._changes(x, s) for x, s in
-                              ((aligned.a, aligned.spectrum_a), (aligned.b, aligned.spectrum_b)))
+        change_a, change_b = (
+            self._changes(x, s) for x, s in ((aligned.a, aligned.spectrum_a), (aligned.b, aligned.spectrum_b))
+        )
         from_a *= self.weight
         from_b *= self.weight
         n = grid.shape[0] * grid.shape[1]
-        slope = from_a.reshape(4, n) @ change_b.reshape(4, n).T + from_b.reshape(4, n) @ change_a.reshape(4, n).T
+        slope = (
+            from_a.reshape(4, n) @ change_b.reshape(4, n).T + from_b.reshape(4, n) @ change_a.reshape(4, n).T
+        )
         templates = from_a + from_b
         value = templates.reshape(4, n) @ residual.ravel()
         value[:2] -= self._gap_bias()
@@ -77,13 +80,19 @@ class ChiSquaredStep:
         """Return the gradients of the low-passed part, the part itself and a constant, shape (4, ny, nx)."""
         grid = self.aligner.grid
         spectrum = grid.forward(part.astype(grid.dtype, copy=False)) * filt
-        return np.stack([*grid.gradient(spectrum), grid.inverse(spectrum),
-                         np.full(grid.shape, constant, grid.dtype)])
+        return np.stack(
+            [*grid.gradient(spectrum), grid.inverse(spectrum), np.full(grid.shape, constant, grid.dtype)]
+        )
 
     def _changes(self, values, spectrum):
         """Return d(residual)/d(x, y, log scale, background) as one image sees it."""
-        return np.stack([*self.aligner.grid.gradient(spectrum), self.aligner.background - values,
-                         np.full(values.shape, -1, values.dtype)])
+        return np.stack(
+            [
+                *self.aligner.grid.gradient(spectrum),
+                self.aligner.background - values,
+                np.full(values.shape, -1, values.dtype),
+            ]
+        )
 
     def _gap_bias(self) -> np.ndarray:
         """Return the expectation of the shift's equations that the gaps alone cause.
@@ -100,8 +109,10 @@ class ChiSquaredStep:
         phase = grid.phase(self.aligner.fraction / 2)
         spread = grid.inverse(phase)
         idle = grid.forward(np.where(overlap.usable, 0, self.pair_weight).astype(grid.dtype))
-        gaps_a, gaps_b = (grid.forward((overlap.hole | ~has).astype(grid.dtype))
-                          for has in (overlap.has_reference, overlap.has_image))
+        gaps_a, gaps_b = (
+            grid.forward((overlap.hole | ~has).astype(grid.dtype))
+            for has in (overlap.has_reference, overlap.has_image)
+        )
         # Pairs at each lag; those of the image count with the lag reversed (a conjugate).
         pairs = grid.inverse(idle * gaps_a.conj() + (idle * gaps_b.conj()).conj())
         kernel = grid.gradient(self.aligner.filter * phase)
@@ -110,7 +121,7 @@ class ChiSquaredStep:
     def solve(self) -> tuple[Equations, bool]:
         """Iterate to the solution; return the equations there and whether it was reached."""
         aligner = self.aligner
-        converged = False
+        converged, last = False, np.inf
         for iteration in range(_ITERATIONS):
             aligned = aligner.align()
             sky = self.sky(aligned)
@@ -123,9 +134,9 @@ class ChiSquaredStep:
             error = np.sqrt(np.abs(np.diag(equations.covariance(equations.scatter))[:2]))
             self._move(step)
             aligner.predict(sky, float((self.weight * sky).sum() / self.weight.sum()))
-            settled = np.all(np.abs(step[:2]) <= np.maximum(_TOLERANCE * error, 1e-9))
-            converged = bool(settled and iteration > max(_FILTER_STEPS))
-        return equations, converged
+            last = float((np.abs(step[:2]) / np.maximum(error, 1e-9 / _TOLERANCE)).max())
+            converged = last <= _TOLERANCE and iteration > max(_FILTER_STEPS)
+        return equations, last <= _ACCEPTED
 
     def _move(self, step):
         """Apply a step of (x, y, log scale, background)."""

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
+from astroreg.estimators.fixed_pattern import has_spike, without_zero_lag
 from astroreg.estimators.fourier import FourierGrid, good_length
 from astroreg.estimators.overlap import Plane
 
 # The search is made on block averages of at most this many blocks a side.
 LONGEST_SIDE = 256
 _HALF = 0.5
+_CHANCE = 0.3  # of the best score: what a small overlap may reach by chance
+_APART = 4  # pixels: summits of one massif this far apart are two
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Coarse:
 
 @dataclass(frozen=True)
 class Surface:
-    """Correlation over shifts: `rho` and `score` (ny, nx) with their axes `x`, `y` in pixels; -inf/NaN outside."""
+    """Correlation `rho`, likelihood `score` and `overlap` over shifts, (ny, nx), with axes `x`, `y` in pixels."""
 
     x: np.ndarray
     y: np.ndarray
@@ -162,7 +165,9 @@ def _moments(plane, grid):
     good = np.ones(plane.shape, bool) if plane.good is None else plane.good
     values = plane.data[good].astype(float)
     spread = values.std() if values.size else 0.0
-    data = np.where(good, (plane.data - (values.mean() if values.size else 0)) / (spread if spread > 0 else 1), 0)
+    data = np.where(
+        good, (plane.data - (values.mean() if values.size else 0)) / (spread if spread > 0 else 1), 0
+    )
     out = []
     for array in (data, data**2, good.astype(float)):
         padded = np.zeros(grid.shape)
@@ -171,8 +176,15 @@ def _moments(plane, grid):
     return out
 
 
-def coarse_shift(reference: Plane, image: Plane, *, max_shift: float | None = None, min_overlap: float = 0.1,
-                 periodic: bool = False, prior=(0.0, 0.0)) -> Coarse:
+def coarse_shift(
+    reference: Plane,
+    image: Plane,
+    *,
+    max_shift: float | None = None,
+    min_overlap: float = 0.1,
+    periodic: bool = False,
+    prior=(0.0, 0.0),
+) -> Coarse:
     """Find the whole-pixel shift of highest likelihood.
 
     Parameters
@@ -200,14 +212,25 @@ def coarse_shift(reference: Plane, image: Plane, *, max_shift: float | None = No
         allowed &= distance <= max_shift
     score = np.where(allowed, surface.score, -np.inf)
     trials = int(allowed.sum())
-    score, pattern = _without_spike(score, surface)
-    best = _largest(score, surface)
+    first, best, pattern = _best_of_the_sky(score, surface)
     if best is None:
         return Coarse(None, trials=trials, surface=surface)
+    pattern = pattern or max(abs(best[0] - first[0]), abs(best[1] - first[1])) > 1
+    score = without_zero_lag(score, surface) if pattern else score
     j, i = best
     neighbours = allowed[max(0, j - 1) : j + 2, max(0, i - 1) : i + 2]
     at_bound = bool(not neighbours.all() or neighbours.size < 9) and not periodic
-    return Coarse(_peak(surface, score, best), _rival(surface, score, best), at_bound, pattern, trials, surface)
+    return Coarse(
+        _peak(surface, score, best), _rival(surface, score, best), at_bound, pattern, trials, surface
+    )
+
+
+def _best_of_the_sky(score, surface):
+    """Return the index of the highest score, that without a spike at shift 0, and whether one is seen."""
+    first = _largest(score, surface)
+    if first is None:
+        return None, None, False
+    return first, _largest(without_zero_lag(score, surface), surface), has_spike(surface)
 
 
 def _largest(score, surface):
@@ -222,60 +245,47 @@ def _largest(score, surface):
 
 def _peak(surface, score, index):
     j, i = index
-    return Peak(np.array([surface.x[i], surface.y[j]], float), float(score[j, i]), float(surface.rho[j, i]),
-                float(surface.overlap[j, i]))
+    return Peak(
+        np.array([surface.x[i], surface.y[j]], float),
+        float(score[j, i]),
+        float(surface.rho[j, i]),
+        float(surface.overlap[j, i]),
+    )
 
 
 def _rival(surface, score, best):
-    """Return the highest local maximum that is not on the flank of the best one."""
+    """Return the local maximum that explains the images nearly as well as the best, pixel for pixel.
+
+    Scores grow with the overlap, so that a repeated pattern's other periods, just as good, have lower
+    ones: summits are compared over equal numbers of pixels, and those of far lower scores, which a small
+    overlap gives by chance, are left out.
+    """
     finite = np.where(np.isfinite(score), score, -1.0)
-    top = finite[best]
-    # What hangs together with the peak above half its height is the peak.
-    labels, _ = ndimage.label(finite > _HALF * top)
-    main = labels == labels[best]
-    main = ndimage.binary_dilation(main, iterations=2)
-    summits = (finite == ndimage.maximum_filter(finite, 5)) & (finite > 0)
-    inside = summits & main
-    inside[best] = False
-    near = np.hypot(surface.x - surface.x[best[1]], (surface.y - surface.y[best[0]])[:, None])
-    # A summit of its own on the same massif is a rival too, if a real valley lies between.
-    summits &= ~main | (inside & (near > 4))
+    summits = (finite == ndimage.maximum_filter(finite, 5)) & (finite > _CHANCE * finite[best])
+    # What hangs together with the peak above half its height is the peak, unless it lies apart.
+    labels, _ = ndimage.label(finite > _HALF * finite[best])
+    distance = np.hypot(surface.x - surface.x[best[1]], (surface.y - surface.y[best[0]])[:, None])
+    summits &= (labels != labels[best]) | (distance > _APART)
+    summits[best] = False
     if not summits.any():
         return None
-    heights = np.where(summits, finite, -1)
-    return _peak(surface, score, np.unravel_index(int(heights.argmax()), heights.shape))
+    candidates = [_peak(surface, score, tuple(index)) for index in np.argwhere(summits)]
+    peak = _peak(surface, score, best)
+    return min(candidates, key=lambda rival: delta_chi2_of(peak, rival))
 
 
-def _without_spike(score, surface):
-    """Return the score without a spike one pixel wide at shift 0, and whether there was one.
+def delta_chi2_of(peak: Peak, rival: Peak) -> float:
+    """Return by how much chi-squared at `rival` exceeds that at `peak`, over the smaller of their overlaps.
 
-    Frames of one detector share hot pixels and a pixel pattern, which correlate at exactly shift 0 and
-    nowhere else. A sampled beam falls to no less than about half its height one pixel away, on all four
-    sides at once; what stands higher above its neighbours than they above theirs is no sky.
+    Parameters
+    ----------
+    peak, rival : Peak
+        The best shift and another.
+
+    Returns
+    -------
+    float
+        ``n ln((1 - rho_rival^2) / (1 - rho_peak^2))`` with n the smaller number of pixels.
     """
-    j, i = np.flatnonzero(surface.y == 0), np.flatnonzero(surface.x == 0)
-    if not (j.size and i.size):
-        return score, False
-    j, i = int(j[0]), int(i[0])
-    if not (2 <= j < score.shape[0] - 2 and 2 <= i < score.shape[1] - 2):
-        return score, False
-    near = surface.rho[[j - 1, j + 1, j, j], [i, i, i - 1, i + 1]]
-    far = surface.rho[[j - 2, j + 2, j, j], [i, i, i - 2, i + 2]]
-    height = surface.rho[j, i] - near.max()
-    slope = max(float(np.abs(near - far).max()), 0.0)
-    n = surface.overlap[j, i] * _pairs(surface)
-    noise = 1 / np.sqrt(max(n, 1.0))
-    if not (np.isfinite(height) and height > 1.5 * slope + 6 * noise):
-        return score, False
-    out = score.copy()
-    out[j, i] = max(score[j - 1, i], score[j + 1, i], score[j, i - 1], score[j, i + 1])
-    return out, True
-
-
-def _pairs(surface):
-    """Return the number of pixel pairs of full overlap, from the score's own normalisation."""
-    j, i = np.unravel_index(int(np.nanargmax(surface.overlap)), surface.overlap.shape)
-    rho = surface.rho[j, i]
-    if not (np.isfinite(rho) and rho > 0):
-        return surface.x.size * surface.y.size / 4
-    return float(surface.score[j, i] / (-0.5 * np.log1p(-min(rho**2, 1 - 1e-12))) / surface.overlap[j, i])
+    per_overlap = peak.score / peak.overlap - rival.score / rival.overlap
+    return float(2 * per_overlap * min(peak.overlap, rival.overlap))

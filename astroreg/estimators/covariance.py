@@ -108,7 +108,7 @@ def empirical_scatter(terms: list[np.ndarray], length: int) -> np.ndarray:
 
 
 def _positive(scatter, terms):
-    """Return `scatter` with any direction that the flat-topped kernel made negative set to its white value."""
+    """Return `scatter` with directions that the flat-topped kernel made negative set to their white value."""
     white = np.array([[np.vdot(a, b) for b in terms] for a in terms])
     scale = np.sqrt(np.maximum(np.diag(white), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(scatter / np.outer(scale, scale))

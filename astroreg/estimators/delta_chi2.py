@@ -8,9 +8,9 @@ from numpy.polynomial import chebyshev
 from astroreg.estimators.equations import Equations
 from astroreg.estimators.fourier import FourierGrid
 
-_REACH = 4.0     # sigmas to either side
-_SAMPLES = 41    # of the map along each axis: five to a sigma
-_NODES = 7       # exact evaluations along each axis, joined by a polynomial
+_REACH = 4.0  # sigmas to either side
+_SAMPLES = 41  # of the map along each axis: five to a sigma
+_NODES = 7  # exact evaluations along each axis, joined by a polynomial
 
 
 def delta_chi2_map(equations: Equations, covariance: np.ndarray, grid: FourierGrid):
@@ -80,7 +80,9 @@ def _evaluate(templates, aligned, grid, reach):
         spectrum = grid.forward(template).conj()
         pair_b, pair_a = spectrum * aligned.spectrum_b, spectrum * aligned.spectrum_a
         exact = grid.sample(pair_b, x / 2, y / 2) - grid.sample(pair_a, -x / 2, -y / 2)
-        exact = exact - (grid.sample(pair_b, np.zeros(1), np.zeros(1)) - grid.sample(pair_a, np.zeros(1), np.zeros(1)))
+        exact = exact - (
+            grid.sample(pair_b, np.zeros(1), np.zeros(1)) - grid.sample(pair_a, np.zeros(1), np.zeros(1))
+        )
         inverse = np.linalg.inv(chebyshev.chebvander(nodes, _NODES - 1))
         coefficients = inverse @ exact @ inverse.T
         out.append(chebyshev.chebgrid2d(*fine, coefficients))

@@ -97,6 +97,8 @@ class Fit:
         Weighted correlation coefficient of the aligned images.
     converged : bool
         Whether the iteration stopped by itself.
+    scatter_ratio : float
+        Variance of the shift's equations as the residuals show it, over what the attached noise promises.
     equations : Equations
         The last state.
     """
@@ -110,6 +112,7 @@ class Fit:
     n_parameters: int
     correlation: float
     converged: bool
+    scatter_ratio: float
     equations: Equations
 
     @property
@@ -120,10 +123,19 @@ class Fit:
 
 def make_fit(aligner, equations: Equations, *, converged: bool, empirical: bool) -> Fit:
     """Return the fit at a solution, its errors from the attached noise or from the residuals."""
-    covariance = equations.covariance(equations.learnt_scatter() if empirical else equations.scatter)
+    learnt = equations.learnt_scatter()
+    covariance = equations.covariance(learnt if empirical else equations.scatter)
+    promised = np.trace(equations.scatter[:2, :2])
     return Fit(
-        shift=np.array(aligner.overlap.whole) + aligner.fraction, parameters=covariance,
-        scale=aligner.scale, background=aligner.background,
-        chi2=float((equations.weight * equations.residual**2).sum()), n_pixels=aligner.overlap.n_pixels,
-        n_parameters=int(equations.free.sum()), correlation=equations.correlation(), converged=converged,
-        equations=equations)
+        shift=np.array(aligner.overlap.whole) + aligner.fraction,
+        parameters=covariance,
+        scale=aligner.scale,
+        background=aligner.background,
+        chi2=float((equations.weight * equations.residual**2).sum()),
+        n_pixels=aligner.overlap.n_pixels,
+        n_parameters=int(equations.free.sum()),
+        correlation=equations.correlation(),
+        converged=converged,
+        scatter_ratio=float(np.trace(learnt[:2, :2]) / promised) if promised > 0 else float("nan"),
+        equations=equations,
+    )

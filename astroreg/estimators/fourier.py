@@ -22,6 +22,12 @@ def good_length(n: int) -> int:
     return fft.next_fast_len(int(n), real=True)
 
 
+def _ramp(k, position):
+    """Return exp(2 pi i k position), a cosine at the Nyquist frequency, whose sign is not known."""
+    angle = 2 * np.pi * np.asarray(k, float) * position
+    return np.where(np.abs(k) == 0.5, np.cos(angle), np.exp(1j * angle))
+
+
 class FourierGrid:
     """The half-plane of frequencies of real arrays of one shape.
 
@@ -57,10 +63,17 @@ class FourierGrid:
         return m
 
     @cached_property
+    def odd_angular(self) -> tuple[np.ndarray, np.ndarray]:
+        """Angular frequencies (x, y), radian per pixel, for odd functions of them.
+
+        A Nyquist term is 0: the sine that its derivative would be vanishes on the grid.
+        """
+        return tuple(np.where(np.abs(k) == 0.5, 0, 2 * np.pi * k) for k in (self.kx, self.ky))
+
+    @cached_property
     def _gradient_factors(self) -> tuple[np.ndarray, np.ndarray]:
-        # A Nyquist term has no well-defined derivative: the sine that it would become is zero on the grid.
         complex_type = np.result_type(self.dtype, np.complex64)
-        return tuple(np.where(np.abs(k) == 0.5, 0, 2j * np.pi * k).astype(complex_type) for k in (self.kx, self.ky))
+        return tuple((1j * k).astype(complex_type) for k in self.odd_angular)
 
     def forward(self, array: np.ndarray) -> np.ndarray:
         """Return the half-plane transform of a real array."""
@@ -73,8 +86,7 @@ class FourierGrid:
     def phase(self, shift) -> np.ndarray:
         """Return the factor that moves the content by `shift` (x, y) pixels."""
         # The outer product of two short vectors: no transcendental function on the whole plane.
-        x = np.exp(-2j * np.pi * np.float64(shift[0]) * self.kx.astype(float))
-        y = np.exp(-2j * np.pi * np.float64(shift[1]) * self.ky.astype(float))
+        x, y = _ramp(self.kx, -float(shift[0])), _ramp(self.ky, -float(shift[1]))
         return (x * y).astype(np.result_type(self.dtype, np.complex64))
 
     def gradient(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,6 +110,6 @@ class FourierGrid:
         the cost is that of the samples asked for, whatever their spacing. Nyquist terms are taken as
         cosines.
         """
-        rows = np.exp(2j * np.pi * np.outer(y, self.ky.ravel().astype(float)))
-        columns = np.exp(2j * np.pi * np.outer(self.kx.ravel().astype(float), x)) * self.multiplicity.T
+        rows = _ramp(self.ky.ravel(), np.asarray(y, float)[:, None])
+        columns = _ramp(self.kx.ravel()[:, None], np.asarray(x, float)) * self.multiplicity.T
         return (rows @ spectrum @ columns).real / (self.shape[0] * self.shape[1])

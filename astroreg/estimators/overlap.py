@@ -92,8 +92,10 @@ class Overlap:
 
 def overlap_extent(reference_shape, image_shape, whole) -> list[tuple[int, int]]:
     """Return [(first, last + 1)] of the overlap in image pixels, y first, for a whole-pixel shift (x, y)."""
-    return [(max(0, n), min(length, other + n))
-            for n, length, other in zip(whole[::-1], image_shape, reference_shape, strict=True)]
+    return [
+        (max(0, n), min(length, other + n))
+        for n, length, other in zip(whole[::-1], image_shape, reference_shape, strict=True)
+    ]
 
 
 def _cut(array, start, shape, fill, dtype):
@@ -164,5 +166,18 @@ def make_overlap(reference: Plane, image: Plane, whole, *, periodic: bool = Fals
         windows = (*_windows(reference, moved, canvas, dtype), *_windows(image, start, canvas, dtype))
     a, has_a, variance_a, b, has_b, variance_b = windows
     both = has_a & has_b
-    return Overlap(whole, a, b, has_a, has_b, variance_a, variance_b, usable=both & inside, hole=inside & ~both,
-                   box=box, origin=origin, periodic=periodic, grid=FourierGrid(canvas, dtype))
+    return Overlap(
+        whole,
+        a,
+        b,
+        has_a,
+        has_b,
+        variance_a,
+        variance_b,
+        usable=both & inside,
+        hole=inside & ~both,
+        box=box,
+        origin=origin,
+        periodic=periodic,
+        grid=FourierGrid(canvas, dtype),
+    )

@@ -19,6 +19,7 @@ from astroreg.estimators.fourier import FourierGrid
 from astroreg.estimators.template import taper
 
 _ITERATIONS = 30
+_TAPER = 0.1  # of each side of the overlap: less leaks at the edges, more throws information away
 _FILTER_STEPS = (0, 2)  # the filter serves only the prediction of gaps here
 
 # (cross-spectrum, grid) -> (x, y) of the correlation's peak
@@ -38,21 +39,18 @@ class PeakStep:
         Distance of the peak from zero, in pixels, at which the iteration stops.
     resolution : float
         Spacing of the shifts that `find_peak` can give, in pixels; 0 where it is continuous.
-    fit_scale, fit_background : bool
-        Whether the flux scale and the background are fitted.
     """
 
-    def __init__(self, aligner: Aligner, find_peak: PeakFinder, *, tolerance: float, resolution: float = 0.0,
-                 fit_scale: bool = True, fit_background: bool = True):
+    def __init__(self, aligner: Aligner, find_peak: PeakFinder, *, tolerance: float, resolution: float = 0.0):
         self.aligner = aligner
         self.resolution = resolution
         self.find_peak = find_peak
         self.tolerance = tolerance
-        self.free = np.array([True, True, fit_scale, fit_background])
+        self.free = aligner.free
         overlap, grid = aligner.overlap, aligner.grid
         self.window = np.zeros(grid.shape, grid.dtype)
         box = overlap.box
-        self.window[box] = 1 if overlap.periodic else taper(self.window[box].shape)
+        self.window[box] = 1 if overlap.periodic else taper(self.window[box].shape, _TAPER)
         self.square = self.window**2
 
     def _noise(self):
@@ -89,7 +87,9 @@ class PeakStep:
     def _cross_spectrum(self, aligned):
         """Return conj(A) B of the tapered images without their means."""
         grid = self.aligner.grid
-        a, b = (grid.forward(self.window * (x - grid.dtype.type(self._mean(x)))) for x in (aligned.a, aligned.b))
+        a, b = (
+            grid.forward(self.window * (x - grid.dtype.type(self._mean(x)))) for x in (aligned.a, aligned.b)
+        )
         return a.conj() * b
 
     def _move_flux(self, aligned, sky):
@@ -117,9 +117,12 @@ class PeakStep:
         level = self._mean(aligned.a)
         from_a = self._templates(aligned.a - level, 1 - share, 0.0)
         from_b = self._templates(aligned.b - level, share, 1.0)
-        change_a, change_b = (self._changes(x, s) for x, s in
-                              ((aligned.a, aligned.spectrum_a), (aligned.b, aligned.spectrum_b)))
-        slope = from_a.reshape(4, n) @ change_b.reshape(4, n).T + from_b.reshape(4, n) @ change_a.reshape(4, n).T
+        change_a, change_b = (
+            self._changes(x, s) for x, s in ((aligned.a, aligned.spectrum_a), (aligned.b, aligned.spectrum_b))
+        )
+        slope = (
+            from_a.reshape(4, n) @ change_b.reshape(4, n).T + from_b.reshape(4, n) @ change_a.reshape(4, n).T
+        )
         templates = (from_a + from_b) * usable
         variance = np.where(usable, reference + image, 0)
         scatter = (templates * variance).reshape(4, n) @ templates.reshape(4, n).T
@@ -137,8 +140,13 @@ class PeakStep:
 
     def _changes(self, values, spectrum):
         """Return d(residual)/d(x, y, log scale, background) as one image sees it."""
-        return np.stack([*self.aligner.grid.gradient(spectrum), self.aligner.background - values,
-                         np.full(values.shape, -1, values.dtype)])
+        return np.stack(
+            [
+                *self.aligner.grid.gradient(spectrum),
+                self.aligner.background - values,
+                np.full(values.shape, -1, values.dtype),
+            ]
+        )
 
     def _unequal_noise(self, difference):
         """Return the excess of the noise products when the template's own noise is taken at face value.
@@ -148,8 +156,10 @@ class PeakStep:
         """
         grid = self.aligner.grid
         power = float((self.square**2 * difference**2).sum()) / 4
-        mean_square = [float((grid.multiplicity * np.abs(f) ** 2).sum()) / (grid.shape[0] * grid.shape[1])
-                       for f in grid.gradient_spectra(np.ones_like(grid.k2))]
+        mean_square = [
+            float((grid.multiplicity * np.abs(f) ** 2).sum()) / (grid.shape[0] * grid.shape[1])
+            for f in grid.gradient_spectra(np.ones_like(grid.k2))
+        ]
         return np.diag(mean_square) * power
 
     def fit(self, *, empirical: bool) -> Fit:

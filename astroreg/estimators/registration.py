@@ -12,16 +12,17 @@ from astroreg.estimators.chi_squared import ChiSquaredStep
 from astroreg.estimators.correlation import Coarse, Peak, block_average, coarse_shift, search_block
 from astroreg.estimators.detection import false_alarm_probability
 from astroreg.estimators.equations import Fit
+from astroreg.estimators.fixed_pattern import shared_outliers
 from astroreg.estimators.overlap import Overlap, Plane, make_overlap
 
-_FEWEST_PIXELS = 16     # fewer usable pixels than this determine nothing
-_RECENTRE = 0.55        # beyond this fraction of a pixel the whole-pixel shift is chosen anew
+_FEWEST_PIXELS = 16  # fewer usable pixels than this determine nothing
+_RECENTRE = 0.55  # beyond this fraction of a pixel the whole-pixel shift is chosen anew
 _RECENTRINGS = 4
 
 
 @dataclass(frozen=True)
 class Search:
-    """How the coarse shift is looked for.
+    """How the shift is looked for, whatever the fine step.
 
     Attributes
     ----------
@@ -31,11 +32,15 @@ class Search:
         Least overlap, as a fraction of the smaller image's good pixels.
     periodic : bool
         Whether both images wrap around.
+    fit_scale, fit_background : bool
+        Whether flux scale and background are free, else 1 and 0.
     """
 
     max_shift: float | None = None
     min_overlap: float = 0.1
     periodic: bool = False
+    fit_scale: bool = True
+    fit_background: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,15 @@ def search(reference: Plane, image: Plane, how: Search) -> Coarse:
     Coarse
         With shifts in pixels of the images.
     """
-    # Blocks of a periodic image must tile it.
+    # Blocks of a periodic image must tile it; there it is searched pixel by pixel.
     block = 1 if how.periodic else search_block((reference.shape, image.shape))
     small = [block_average(plane, block) for plane in (reference, image)]
     limit = None if how.max_shift is None else how.max_shift / block + (0.5 if block > 1 else 0)
-    coarse = coarse_shift(*small, max_shift=limit, min_overlap=how.min_overlap, periodic=how.periodic)
+    bounds = {"max_shift": limit, "min_overlap": how.min_overlap, "periodic": how.periodic}
+    coarse = coarse_shift(*small, **bounds)
+    if coarse.fixed_pattern:
+        # The pattern's hot pixels blur the search: once more without them.
+        coarse = replace(coarse_shift(*without_shared_outliers(*small), **bounds), fixed_pattern=True)
     if block == 1 or coarse.peak is None:
         return coarse
     peak = coarse.peak
@@ -92,8 +101,25 @@ def search(reference: Plane, image: Plane, how: Search) -> Coarse:
     shift = block * (fine.shift if near else peak.shift)
     rival = coarse.rival and _in_pixels(coarse.rival, block)
     surface = coarse.surface
-    return replace(coarse, peak=replace(peak, shift=shift), rival=rival, trials=coarse.trials * block**2,
-                   surface=replace(surface, x=surface.x * block, y=surface.y * block))
+    return replace(
+        coarse,
+        peak=replace(peak, shift=shift),
+        rival=rival,
+        trials=coarse.trials * block**2,
+        surface=replace(surface, x=surface.x * block, y=surface.y * block),
+    )
+
+
+def without_shared_outliers(reference: Plane, image: Plane) -> tuple[Plane, Plane]:
+    """Return both images with the hot pixels that they share marked bad; as they are where shapes differ."""
+    if reference.shape != image.shape:
+        return reference, image
+    good = np.ones(image.shape, bool)
+    for plane in (reference, image):
+        if plane.good is not None:
+            good &= plane.good
+    hot = shared_outliers(reference.data, image.data, good)
+    return tuple(replace(p, good=~hot if p.good is None else p.good & ~hot) for p in (reference, image))
 
 
 def _in_pixels(peak: Peak, block: int) -> Peak:
@@ -106,7 +132,8 @@ def _fit_at(reference, image, whole, refiner, how, *, empirical=False):
         overlap = make_overlap(reference, image, whole, periodic=how.periodic)
         if overlap.n_pixels < _FEWEST_PIXELS or not _varies(overlap):
             return None, overlap
-        fit = refiner(Aligner(overlap)).fit(empirical=empirical)
+        aligner = Aligner(overlap, fit_scale=how.fit_scale, fit_background=how.fit_background)
+        fit = refiner(aligner).fit(empirical=empirical)
         if not np.isfinite(fit.shift).all():
             return None, overlap
         if np.abs(fit.shift - overlap.whole).max() <= _RECENTRE:
@@ -122,8 +149,15 @@ def _varies(overlap):
     return all(float(np.ptp(x[overlap.usable])) > 0 for x in (overlap.reference, overlap.image))
 
 
-def register(reference: Plane, image: Plane, refiner: Refiner, how: Search, *, empirical: bool = False,
-             coarse: Coarse | None = None) -> Outcome:
+def register(
+    reference: Plane,
+    image: Plane,
+    refiner: Refiner,
+    how: Search,
+    *,
+    empirical: bool = False,
+    coarse: Coarse | None = None,
+) -> Outcome:
     """Measure the shift of `image` relative to `reference`.
 
     Parameters
@@ -147,6 +181,8 @@ def register(reference: Plane, image: Plane, refiner: Refiner, how: Search, *, e
     coarse = coarse or search(reference, image, how)
     if coarse.peak is None:
         return Outcome(None, coarse)
+    if coarse.fixed_pattern:
+        reference, image = without_shared_outliers(reference, image)
     fit, overlap = _fit_at(reference, image, np.rint(coarse.peak.shift), refiner, how, empirical=empirical)
     if fit is None:
         return Outcome(None, coarse, overlap)

@@ -28,7 +28,7 @@ def taylor_peak(cross: np.ndarray, grid: FourierGrid) -> np.ndarray:
     Gradient and curvature are sums over the spectrum, not differences of neighbouring samples: repeated
     about the new point this is Newton's method, without the bias of a single expansion.
     """
-    factors = (2 * np.pi * grid.kx, 2 * np.pi * grid.ky)
+    factors = grid.odd_angular
     weight = grid.multiplicity
     real, imaginary = weight * cross.real, weight * cross.imag
     gradient = np.array([-(k * imaginary).sum(dtype=float) for k in factors])

@@ -53,7 +53,8 @@ def wiener_profile(a: np.ndarray, b: np.ndarray, mean: np.ndarray) -> tuple[np.n
     grid = FourierGrid(mean.shape, mean.dtype)
     fa, fb, fm = (grid.forward((x - centre) * window) for x in (a, b, mean))
     cross, power, radius, count = _radial_sums(
-        grid, [(fa * fb.conj()).real, np.abs(fm) ** 2, np.sqrt(grid.k2), np.ones_like(grid.k2)])
+        grid, [(fa * fb.conj()).real, np.abs(fm) ** 2, np.sqrt(grid.k2), np.ones_like(grid.k2)]
+    )
     filled = (count > 0) & (power > 0)
     if not filled.any():
         return np.array([0.0]), np.array([1.0])

@@ -6,7 +6,7 @@ import numpy as np
 
 from astroreg.estimators.fourier import FourierGrid
 
-_REACH = 1.5        # pixels around zero that are searched
+_REACH = 1.5  # pixels around zero that are searched
 _FIRST_FACTOR = 10  # samples a pixel of the first stage, at most
 
 

@@ -1,0 +1,109 @@
+"""The pattern of one detector in both images: hot pixels and pixel-to-pixel structure at shift 0.
+
+Frames of one detector correlate at exactly shift 0 in a spike one pixel wide, however far the sky has
+moved. No sampled beam makes a peak that sharp.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+_SIGNIFICANT = 8.0  # robust sigmas of the sharpness of the other lags
+# A sampled beam is at least a quarter as sharp one pixel beside its peak (full width 1.5 pixels or more).
+_SHARPER_THAN_A_BEAM = 0.25
+_REACH = 12  # lags on either side with which the spike is compared
+_OUTLIER = 6.0  # robust sigmas above the neighbours, in both images at one pixel: a hot pixel
+
+
+def zero_lag(surface) -> tuple[int, int] | None:
+    """Return the index (row, column) of shift 0 in a correlation surface; None near its border."""
+    j, i = np.flatnonzero(surface.y == 0), np.flatnonzero(surface.x == 0)
+    if not (j.size and i.size):
+        return None
+    j, i = int(j[0]), int(i[0])
+    inside = 3 <= j < surface.rho.shape[0] - 3 and 3 <= i < surface.rho.shape[1] - 3
+    return (j, i) if inside else None
+
+
+def _sharpness(rho: np.ndarray) -> np.ndarray:
+    """Return by how much each lag stands above the mean of its four neighbours."""
+    out = np.full(rho.shape, np.nan)
+    out[1:-1, 1:-1] = rho[1:-1, 1:-1] - (rho[:-2, 1:-1] + rho[2:, 1:-1] + rho[1:-1, :-2] + rho[1:-1, 2:]) / 4
+    return out
+
+
+def has_spike(surface) -> bool:
+    """Return whether the correlation has a spike one pixel wide at shift 0.
+
+    Parameters
+    ----------
+    surface : Surface
+        Correlation over whole-pixel shifts.
+
+    Returns
+    -------
+    bool
+        True where shift 0 stands above its neighbours far more than other lags do, and they not above
+        theirs.
+    """
+    centre = zero_lag(surface)
+    if centre is None:
+        return False
+    j, i = centre
+    window = (slice(max(0, j - _REACH), j + _REACH + 1), slice(max(0, i - _REACH), i + _REACH + 1))
+    sharpness = _sharpness(surface.rho[window])
+    y, x = j - window[0].start, i - window[1].start
+    height = sharpness[y, x]
+    beside = max(sharpness[y + 1, x], sharpness[y - 1, x], sharpness[y, x + 1], sharpness[y, x - 1])
+    others = sharpness.copy()
+    others[y - 1 : y + 2, x - 1 : x + 2] = np.nan
+    others = others[np.isfinite(others)]
+    if others.size < 20 or not np.isfinite(height + beside):
+        return False
+    scatter = 1.4826 * np.median(np.abs(others - np.median(others)))
+    return bool(height > _SIGNIFICANT * scatter and beside < _SHARPER_THAN_A_BEAM * height)
+
+
+def without_zero_lag(score: np.ndarray, surface) -> np.ndarray:
+    """Return the score with shift 0 lowered to the highest of its neighbours.
+
+    A smooth peak at 0 stays the highest there; one that was a spike gives way to the sky's.
+    """
+    centre = zero_lag(surface)
+    if centre is None:
+        return score
+    j, i = centre
+    out = score.copy()
+    out[j, i] = min(score[j, i], max(score[j - 1, i], score[j + 1, i], score[j, i - 1], score[j, i + 1]))
+    return out
+
+
+def shared_outliers(reference: np.ndarray, image: np.ndarray, good: np.ndarray | None = None) -> np.ndarray:
+    """Return True at the pixels that stand out of their neighbours in both images of one shape.
+
+    Parameters
+    ----------
+    reference, image : `numpy.ndarray`
+        Two frames of one detector.
+    good : `numpy.ndarray` of bool, optional
+        Pixels good in both; all by default.
+
+    Returns
+    -------
+    `numpy.ndarray` of bool
+        Hot (or dead) pixels: the same sign and more than six robust sigmas in both.
+    """
+    stand = [_standing_out(x, good) for x in (reference, image)]
+    hot = (np.minimum(*stand) > _OUTLIER) | (np.maximum(*stand) < -_OUTLIER)
+    return hot if good is None else hot & good
+
+
+def _standing_out(array, good):
+    """Return each pixel less the median of its 3 x 3 neighbourhood, in robust sigmas."""
+    values = array if good is None else np.where(good, array, np.median(array[good]))
+    difference = values - ndimage.median_filter(values, 3)
+    spread = 1.4826 * np.median(np.abs(difference))
+    if spread == 0:
+        spread = difference.std()
+    return difference / spread if spread > 0 else np.zeros_like(difference)
