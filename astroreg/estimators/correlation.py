@@ -75,7 +75,7 @@ class Coarse:
 
 @dataclass(frozen=True)
 class Surface:
-    """Correlation `rho`, likelihood `score` and `overlap` over shifts, (ny, nx), with axes `x`, `y` in pixels."""
+    """Correlation `rho`, likelihood `score` and `overlap` over shifts, (ny, nx); axes `x`, `y` in pixels."""
 
     x: np.ndarray
     y: np.ndarray
