@@ -6,7 +6,6 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import (
     Attribute,
-    BarycentricMeanEcliptic,
     BaseCoordinateFrame,
     SkyCoord,
     Supergalactic,
@@ -14,7 +13,6 @@ from astropy.coordinates import (
 )
 from astropy.coordinates import representation as r
 from astropy.coordinates.errors import ConvertError
-from astropy.time import Time
 from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
@@ -113,9 +111,6 @@ def require_projection(wcs: WCS) -> None:
 
 def _frame_by_axis_type(wcs):
     types = [wcs.wcs.ctype[axis][:4] for axis in (wcs.wcs.lng, wcs.wcs.lat)]
-    if types == ["ELON", "ELAT"]:
-        equinox = wcs.wcs.equinox if np.isfinite(wcs.wcs.equinox) else 2000.0
-        return BarycentricMeanEcliptic(equinox=Time(equinox, format="jyear"))
     if types == ["SLON", "SLAT"]:
         return Supergalactic()
     if types == ["RA--", "DEC-"]:

@@ -163,7 +163,7 @@ def test_fk4_image_takes_only_a_correction_in_fk4(tools):
 
 @pytest.mark.parametrize("system", ["HP", "SO", "E"])
 def test_other_celestial_axes(tools, system):
-    """Helioprojective and unknown axes turn in their own frame; ecliptic ones are known."""
+    """Helioprojective, unknown and ecliptic axes turn in their own frame."""
     names = {"HP": ("HPLN", "HPLT"), "SO": ("SOLN", "SOLT"), "E": ("ELON", "ELAT")}[system]
     header = tools.header(dec=0.1, ra=0.2)
     del header["RADESYS"]

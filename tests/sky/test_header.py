@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.wcs import PRJ_CODES, WCS
 
 from astroreg.exceptions import AstroregWarning, CorrectionError
-from astroreg.sky import SkyCorrection, correct_header, correct_wcs
+from astroreg.sky import SkyCorrection, correct_header, correct_wcs, restore_header
 
 TOLERANCE = 1e-6
 CODES = [str(code) for code in PRJ_CODES]
@@ -142,6 +142,21 @@ def test_orientations_and_distortions_behind_the_matrix(tools, code, extra, offs
     corrected = check(tools, header, tools.correction(tools.read(header), offset))
     if code == "TPV" or "PV2_5" in extra:
         assert [corrected[name] for name in extra] == list(extra.values())
+
+
+def test_polynomial_in_text_keywords(tools):
+    """TNX of IRAF: the polynomial has no form with a letter, so no archive under one is faithful."""
+    header = tools.header("TNX")
+    terms = "3. 4. 4. 2. -0.02 0.02 -0.02 0.02 1e-5 1e-4 2e-5 1e-6 3e-6 1e-6 2e-6 1e-6 1e-6 1e-6"
+    for axis, name, word in ((1, "ra", "lngcor"), (2, "dec", "latcor")):
+        text = f'wtype=tnx axtype={name} {word} = "{terms} "'
+        for number, start in enumerate(range(0, len(text), 68), start=1):
+            header[f"WAT{axis}_{number:03d}"] = text[start : start + 68]
+    header["WAT0_001"] = "system=image"
+    corrected = check(tools, header, tools.correction(tools.read(header), 30.0))
+    assert "CRVAL1Z" not in corrected
+    assert tools.offset_pixels(tools.read(tools.header()), tools.read(header), null(tools, header)) > 0.1
+    assert restore_header(corrected)["CRVAL1"] == header["CRVAL1"]
 
 
 def test_cylindrical_map_with_its_equator_on_the_sky_s(tools):
