@@ -101,8 +101,9 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Status:
     )
     status = Status.FLAGGED if any(table["gross"] > 0) else Status.TRUSTED
     if options.json:
-        content = {"reference": options.reference, "image": options.image}
-        terminal.result(document("calibrate", status, content | {"rows": table_record(_columns(table, _COUNTS + _ERRORS))}))
+        rows = table_record(_columns(table, _COUNTS + _ERRORS))
+        content = {"reference": options.reference, "image": options.image, "rows": rows}
+        terminal.result(document("calibrate", status, content))
     else:
         terminal.result(_text(table))
     if path is not None:

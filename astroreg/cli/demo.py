@@ -105,7 +105,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Status:
     history = [checksum_line(str(reference))]
     write_corrected(str(image), found, corrected, history=history, overwrite=overwrite)
     compared = compare(found, open_image(corrected).wcs, scene)
-    drawn = _drawn(scene, found, picture, overwrite, terminal)
+    drawn = _drawn(scene, found, compared, picture, overwrite, terminal)
     status = Status.TRUSTED if compared.sigmas < _WRONG else Status.FLAGGED
     files = [reference, image, corrected, *([picture] if drawn else [])]
     if options.json:
@@ -115,11 +115,18 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Status:
     return status
 
 
-def _drawn(scene: Scene, found: Alignment, path: Path, overwrite: bool, terminal: Terminal) -> bool:
+def _title(compared: Comparison) -> str:
+    before, after = compared.before.value, compared.after.value
+    return f"astroreg demo: coordinates wrong by up to {before:.2f} arcsec before, {after:.3f} arcsec after"
+
+
+def _drawn(
+    scene: Scene, found: Alignment, compared: Comparison, path: Path, overwrite: bool, terminal: Terminal
+) -> bool:
     """Draw, if there is matplotlib; tell whether there was."""
     terminal.progress("drawing")
     try:
-        draw(scene.image, found, path, overwrite=overwrite)
+        draw(scene.image, found, path, title=_title(compared), overwrite=overwrite)
     except ImportError:
         terminal.note("no picture: it needs matplotlib; install it with: pip install 'astroreg[plot]'")
         return False

@@ -1,9 +1,12 @@
-"""The picture of ``astroreg demo``: the image before and after the correction, and what is left over."""
+"""The picture of ``astroreg demo``: image and residual, before and after the correction."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from astropy import units as u
 
 from astroreg.files import replacing
 from astroreg.plotting import plot_before_after, plot_residual
@@ -15,14 +18,16 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 _TITLES = (
-    "before: the reference's contours\nlie beside the image",
-    "after: the WCS is corrected,\nthe contours fit",
-    "residual: image - scaled reference\n(noise alone if all is well)",
+    "before: image, and contours of the reference",
+    "after: the contours lie on the image",
+    "before: image - scaled reference",
+    "after: noise is left",
 )
+_SIGMAS = 5  # range of both residuals
 
 
-def draw(image: Any, found: Alignment, path: Path, *, overwrite: bool) -> Path:
-    """Draw the two images before and after, and the residual.
+def draw(image: Any, found: Alignment, path: Path, *, title: str, overwrite: bool) -> Path:
+    """Draw the image with the reference's contours and the residual, before and after.
 
     Parameters
     ----------
@@ -32,6 +37,8 @@ def draw(image: Any, found: Alignment, path: Path, *, overwrite: bool) -> Path:
         What was measured; its reference has the image's resolution.
     path : Path
         The PNG file.
+    title : str
+        Of the figure.
     overwrite : bool
         Whether it may be replaced.
 
@@ -49,14 +56,17 @@ def draw(image: Any, found: Alignment, path: Path, *, overwrite: bool) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(15, 5.6), layout="constrained")
+    figure = Figure(figsize=(11.5, 10), layout="constrained")
     FigureCanvasAgg(figure)
-    after = found.corrected_wcs()
-    axes = [sky_subplot(figure, wcs, (1, 3, i)) for i, wcs in enumerate((image.wcs, after, after), 1)]
+    figure.suptitle(title, fontsize="x-large")
+    wcs = (image.wcs, found.corrected_wcs()) * 2
+    axes = [sky_subplot(figure, one, (2, 2, i)) for i, one in enumerate(wcs, 1)]
     plot_before_after(found.reference, image, found, ax=axes[:2])
-    plot_residual(found.reference, image, found, ax=axes[2])
-    for ax, title in zip(axes, _TITLES, strict=True):
-        ax.set_title(title)
+    uncorrected = replace(found, shift=[0, 0] * u.pixel)
+    for result, ax in ((uncorrected, axes[2]), (found, axes[3])):
+        plot_residual(found.reference, image, result, ax=ax)[0].set_clim(-_SIGMAS, _SIGMAS)
+    for ax, words in zip(axes, _TITLES, strict=True):
+        ax.set_title(words)
     with replacing(path, overwrite=overwrite) as temporary:
-        figure.savefig(temporary, dpi=120)
+        figure.savefig(temporary, dpi=110)
     return path
