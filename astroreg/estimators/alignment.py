@@ -117,14 +117,16 @@ class Aligner:
         if smooth:
             self.filter *= np.exp(-2 * np.pi**2 * smooth**2 * self.grid.k2)
 
-    def predict(self, sky: np.ndarray, centre: float) -> None:
+    def predict(self, sky: np.ndarray, centre: float, spectrum: np.ndarray) -> None:
         """Predict what is missing in either image from the mean sky in the common frame.
 
         In a hole of the overlap the prediction leaves out what stands there itself: with the
         low-pass' own central value c, ``(h * S - c S) / (1 - c)`` is the smoother's value without
-        that pixel.
+        that pixel. `spectrum` is the transform of ``sky - centre``.
         """
-        spectrum = self.grid.forward(sky - self.grid.dtype.type(centre)) * self.filter
+        if self.overlap.complete:
+            return
+        spectrum = spectrum * self.filter
         hole = self.overlap.hole
         if hole.any():
             low = self.grid.inverse(spectrum)

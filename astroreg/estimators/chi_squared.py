@@ -9,6 +9,9 @@ Thomson (1973, doi:10.2307/2334549), with the weight of every pixel and any mask
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cached_property
+
 import numpy as np
 
 from astroreg.estimators.alignment import Aligned, Aligner
@@ -33,6 +36,7 @@ class ChiSquaredStep:
     def __init__(self, aligner: Aligner):
         self.aligner = aligner
         self.free = aligner.free
+        self._known_bias = (np.full(2, np.inf), None, np.zeros(2))
         self._set_noise()
 
     def _set_noise(self):
@@ -103,40 +107,67 @@ class ChiSquaredStep:
         gradient, but the pixels y of no weight leave the sum:
         ``-sum_h sum_y (V_A V_B / (V_A + V_B)) w(y) u(y - h) dh(y - h)``, and mirrored for the image.
         """
-        overlap, grid = self.aligner.overlap, self.aligner.grid
-        if overlap.usable.all():
+        if self.aligner.overlap.usable.all():
             return np.zeros(2)
-        phase = grid.phase(self.aligner.fraction / 2)
+        grid, fraction = self.aligner.grid, self.aligner.fraction
+        at, filt, bias = self._known_bias
+        # A thousandth of a pixel changes it by less than a hundredth of any error.
+        if filt is self.aligner.filter and np.abs(at - fraction).max() < 1e-3:
+            return bias
+        phase = grid.phase(fraction / 2)
         spread = grid.inverse(phase)
+        kernel = grid.gradient(self.aligner.filter * phase)
+        bias = np.array([-(self._gap_pairs * spread * k).sum() for k in kernel])
+        self._known_bias = (fraction, self.aligner.filter, bias)
+        return bias
+
+    @cached_property
+    def _gap_pairs(self) -> np.ndarray:
+        """Return the pairs of a gap and an idle pixel at each lag; the image's with the lag reversed."""
+        overlap, grid = self.aligner.overlap, self.aligner.grid
         idle = grid.forward(np.where(overlap.usable, 0, self.pair_weight).astype(grid.dtype))
         gaps_a, gaps_b = (
             grid.forward((overlap.hole | ~has).astype(grid.dtype))
             for has in (overlap.has_reference, overlap.has_image)
         )
-        # Pairs at each lag; those of the image count with the lag reversed (a conjugate).
-        pairs = grid.inverse(idle * gaps_a.conj() + (idle * gaps_b.conj()).conj())
-        kernel = grid.gradient(self.aligner.filter * phase)
-        return np.array([-(pairs * spread * k).sum() for k in kernel])
+        return grid.inverse(idle * gaps_a.conj() + (idle * gaps_b.conj()).conj())
 
     def solve(self) -> tuple[Equations, bool]:
-        """Iterate to the solution; return the equations there and whether it was reached."""
+        """Iterate to the solution; return the equations there and whether it was reached.
+
+        The slope hardly changes once the filter stays: later steps need only the left sides.
+        """
         aligner = self.aligner
-        converged, last = False, np.inf
+        last, equations, error = np.inf, None, None
         for iteration in range(_ITERATIONS):
             aligned = aligner.align()
             sky = self.sky(aligned)
+            centre = float((self.weight * sky).sum() / self.weight.sum())
             if iteration in _FILTER_STEPS:
                 aligner.learn_filter(aligned, sky, smooth=0 if iteration else _FIRST_SMOOTHING)
-            equations = self.equations(aligned)
-            if converged or not np.isfinite(equations.value).all():
+                equations = self.equations(aligned)
+                error = np.sqrt(np.abs(np.diag(equations.covariance(equations.scatter))[:2]))
+            spectrum = aligner.grid.forward(sky - aligner.grid.dtype.type(centre))
+            if iteration not in _FILTER_STEPS:
+                equations = replace(equations, value=self._left_sides(aligned, spectrum))
+            if not np.isfinite(equations.value).all():
                 break
             step = equations.step()
-            error = np.sqrt(np.abs(np.diag(equations.covariance(equations.scatter))[:2]))
             self._move(step)
-            aligner.predict(sky, float((self.weight * sky).sum() / self.weight.sum()))
+            aligner.predict(sky, centre, spectrum)
             last = float((np.abs(step[:2]) / np.maximum(error, 1e-9 / _TOLERANCE)).max())
-            converged = last <= _TOLERANCE and iteration > max(_FILTER_STEPS)
-        return equations, last <= _ACCEPTED
+            if last <= _TOLERANCE and iteration > max(_FILTER_STEPS):
+                break
+        return self.equations(aligner.align()), last <= _ACCEPTED
+
+    def _left_sides(self, aligned: Aligned, spectrum: np.ndarray) -> np.ndarray:
+        """Return the equations' values from the transform of the mean sky, without its templates."""
+        grid = self.aligner.grid
+        weighted = self.weight * (aligned.b - aligned.a)
+        residual = grid.forward(weighted.astype(grid.dtype, copy=False))
+        low = spectrum * self.aligner.filter
+        shift = [grid.dot(residual, g) for g in grid.gradient_spectra(low)]
+        return np.array([*(shift - self._gap_bias()), grid.dot(residual, low), weighted.sum(dtype=float)])
 
     def _move(self, step):
         """Apply a step of (x, y, log scale, background)."""

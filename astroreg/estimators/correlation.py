@@ -13,8 +13,8 @@ import numpy as np
 from scipy import ndimage
 
 from astroreg.estimators.fixed_pattern import has_spike, without_zero_lag
-from astroreg.estimators.fourier import FourierGrid, good_length
 from astroreg.estimators.overlap import Plane
+from astroreg.estimators.overlap_sums import overlap_sums
 
 # The search is made on block averages of at most this many blocks a side.
 LONGEST_SIDE = 256
@@ -127,30 +127,18 @@ def correlation_surface(reference: Plane, image: Plane, *, periodic: bool = Fals
     Surface
         NaN where fewer than 3 pixels overlap or one image does not vary there.
     """
-    ny, nx = image.shape
-    my, mx = reference.shape
-    size = (ny, nx) if periodic else (good_length(ny + my - 1), good_length(nx + mx - 1))
-    grid = FourierGrid(size, np.float64)
-    a, a2, ga = _moments(reference, grid)
-    b, b2, gb = _moments(image, grid)
-    n, sa, sb = (grid.inverse(p * q.conj()) for p, q in ((gb, ga), (gb, a), (b, ga)))
-    n = np.rint(n)
-    safe = np.maximum(n, 1)
-    va = grid.inverse(gb * a2.conj()) - sa**2 / safe
-    vb = grid.inverse(b2 * ga.conj()) - sb**2 / safe
-    covariance = grid.inverse(b * a.conj()) - sa * sb / safe
-    # Both images have unit variance: less than this is the rounding of the transforms.
-    varies = (n > 2) & (va > 1e-9 * safe) & (vb > 1e-9 * safe)
-    rho = np.full(size, np.nan)
+    sums = overlap_sums(reference, image, periodic=periodic)
+    safe = np.maximum(sums.n, 1)
+    va = sums.a2 - sums.a**2 / safe
+    vb = sums.b2 - sums.b**2 / safe
+    covariance = sums.ab - sums.a * sums.b / safe
+    # Both images have unit variance: less than this is the rounding of the sums.
+    varies = (sums.n > 2) & (va > 1e-9 * safe) & (vb > 1e-9 * safe)
+    rho = np.full(sums.n.shape, np.nan)
     np.divide(covariance, np.sqrt(np.where(varies, va * vb, 1)), out=rho, where=varies)
     np.clip(rho, -1, 1, out=rho)
-    low = (-(ny // 2), -(nx // 2)) if periodic else (1 - my, 1 - mx)
-    high = (ny - ny // 2, nx - nx // 2) if periodic else (ny, nx)
-    y, x = (np.arange(lo, hi) for lo, hi in zip(low, high, strict=True))
-    take = np.ix_(y, x)
     smaller = max(1, min(reference.count, image.count))
-    rho, n = rho[take], n[take]
-    return Surface(x, y, rho, _score(rho, n), n / smaller)
+    return Surface(sums.x, sums.y, rho, _score(rho, sums.n), sums.n / smaller)
 
 
 def _score(rho, n):
@@ -158,22 +146,6 @@ def _score(rho, n):
     positive = np.nan_to_num(rho, nan=-1.0) > 0
     safe = np.where(positive, np.minimum(np.nan_to_num(rho) ** 2, 1 - 1e-12), 0)
     return np.where(positive, -0.5 * n * np.log1p(-safe), -np.inf)
-
-
-def _moments(plane, grid):
-    """Return the transforms of the standardised data, their squares and the mask."""
-    good = np.ones(plane.shape, bool) if plane.good is None else plane.good
-    values = plane.data[good].astype(float)
-    spread = values.std() if values.size else 0.0
-    data = np.where(
-        good, (plane.data - (values.mean() if values.size else 0)) / (spread if spread > 0 else 1), 0
-    )
-    out = []
-    for array in (data, data**2, good.astype(float)):
-        padded = np.zeros(grid.shape)
-        padded[: array.shape[0], : array.shape[1]] = array
-        out.append(grid.forward(padded))
-    return out
 
 
 def coarse_shift(

@@ -65,6 +65,8 @@ def correlation_length(residual: np.ndarray, weight: np.ndarray) -> int:
     normalised = residual * np.sqrt(weight)
     pairs = _autocovariance((weight > 0).astype(residual.dtype), reach)
     rho = _autocovariance(normalised, reach) / np.maximum(pairs, 1)
+    if not rho[reach, reach] > 0:
+        return 1
     rho /= rho[reach, reach]
     lag = np.arange(-reach, reach + 1)
     ring = np.rint(np.hypot(lag[:, None], lag)).astype(int)

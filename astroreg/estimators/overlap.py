@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -83,6 +84,11 @@ class Overlap:
     origin: tuple[int, int]
     periodic: bool
     grid: FourierGrid
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether both images have every pixel of the canvas."""
+        return bool(self.has_reference.all() and self.has_image.all())
 
     @property
     def n_pixels(self) -> int:

@@ -20,7 +20,8 @@ from astroreg.estimators.template import taper
 
 _ITERATIONS = 30
 _TAPER = 0.1  # of each side of the overlap: less leaks at the edges, more throws information away
-_FILTER_STEPS = (0, 2)  # the filter serves only the prediction of gaps here
+_ACCEPTED = 0.05  # of the error: a last step this short counts as converged
+_FILTER_STEPS = (0, 1)  # the filter serves only the prediction of gaps here
 
 # (cross-spectrum, grid) -> (x, y) of the correlation's peak
 PeakFinder = Callable[[np.ndarray, FourierGrid], np.ndarray]
@@ -62,24 +63,25 @@ class PeakStep:
         total = mean_reference + mean_image
         return reference, image, mean_reference / total if total > 0 else 0.5
 
-    def solve(self) -> tuple[Aligned, bool]:
-        """Iterate until the peak stands at zero; return the images there and whether it does."""
+    def solve(self) -> tuple[Aligned, float]:
+        """Iterate until the peak stands at zero; return the images there and the last step's length."""
         aligner, grid = self.aligner, self.aligner.grid
-        converged = False
+        last = np.inf
         for iteration in range(_ITERATIONS):
             aligned = aligner.align()
             share = self._noise()[2]
             sky = aligned.a + grid.dtype.type(share) * (aligned.b - aligned.a)
             if iteration in _FILTER_STEPS:
                 aligner.learn_filter(aligned, sky)
-            if converged:
+            if last < self.tolerance and iteration > max(_FILTER_STEPS) + 1:
                 break
             step = np.clip(self.find_peak(self._cross_spectrum(aligned), grid), -1, 1)
             self._move_flux(aligned, sky)
             aligner.fraction = aligner.fraction + step
-            aligner.predict(sky, self._mean(sky))
-            converged = bool(np.abs(step).max() < self.tolerance and iteration > max(_FILTER_STEPS))
-        return aligned, converged
+            centre = self._mean(sky)
+            aligner.predict(sky, centre, grid.forward(sky - grid.dtype.type(centre)))
+            last = float(np.abs(step).max())
+        return aligned, last
 
     def _mean(self, values):
         return float((self.square * values).sum() / self.square.sum())
@@ -164,9 +166,12 @@ class PeakStep:
 
     def fit(self, *, empirical: bool) -> Fit:
         """Solve, and return the shift with its errors from the attached noise or from the residuals."""
-        aligned, converged = self.solve()
-        fit = make_fit(self.aligner, self.equations(aligned), converged=converged, empirical=empirical)
+        aligned, last = self.solve()
+        fit = make_fit(self.aligner, self.equations(aligned), converged=True, empirical=empirical)
         parameters = fit.parameters.copy()
         # Rounding to the nearest sample: a uniform error of this variance on each axis.
         parameters[[0, 1], [0, 1]] += self.resolution**2 / 12
-        return replace(fit, parameters=parameters)
+        error = np.sqrt(np.abs(np.diag(parameters)[:2])).min()
+        return replace(
+            fit, parameters=parameters, converged=bool(last < max(self.tolerance, _ACCEPTED * error))
+        )
