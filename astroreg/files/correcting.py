@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import gzip
-import lzma
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,20 +14,16 @@ from astropy.io import fits
 
 from astroreg.exceptions import AstroregWarning, CorrectionError
 from astroreg.files.atomic import replacing
-from astroreg.files.cards import BLOCK, edited_block, edited_keywords, ones_complement_sum, with_checksum
+from astroreg.files.cards import BLOCK, edited_block, edited_keywords, with_checksum
 from astroreg.files.companions import COMPANION_NAMES
-from astroreg.files.reading import HDUSelector, first_line, opened, select_hdu
+from astroreg.files.reading import HDUSelector, opened, select_hdu
+from astroreg.files.streams import copy_bytes, data_sum, file_sink, raw_source, read_exactly
 from astroreg.sky import SkyCorrection
 from astroreg.sky.archive import records
+from astroreg.sky.dispatch import check_policy
 from astroreg.sky.header import correct_header, restore_header
 
 __all__ = ["apply_correction", "correct_file", "restore_file"]
-
-_CHUNK = 400 * BLOCK
-
-# Beginnings of compressed files, and what reads and writes them.
-_COMPRESSIONS = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
-_SUFFIXES = {".gz": gzip, ".bz2": bz2, ".xz": lzma}
 
 
 def correct_file(
@@ -87,6 +80,7 @@ def correct_file(
     OSError, ValueError
         If a file cannot be read or written, or is not a FITS file.
     """
+    check_policy(correction, kind, roll)
 
     def edit(hdus: fits.HDUList) -> dict[int, fits.Header]:
         chosen = _exposure(hdus, ext, os.fspath(path))
@@ -297,11 +291,8 @@ def _rewrite(
         edited = edit(hdus)
         old = {index: hdus[index].header for index in edited}
         places = [(info["hdrLoc"], info["datLoc"], info["datSpan"]) for info in _layout(hdus, name)]
-        try:
-            with _raw(name) as source, _sink(temporary, output) as sink:
-                _copy(source, sink, places, old, edited, name)
-        except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
-            raise ValueError(f"{name} cannot be read ({first_line(error)}); the file is damaged") from error
+        with raw_source(name) as source, file_sink(temporary, output) as sink:
+            _copy(source, sink, places, old, edited, name)
         _check_copy(temporary, old, edited)
     return Path(output)
 
@@ -334,27 +325,6 @@ def _layout(hdus: fits.HDUList, name: str) -> list[dict[str, int]]:
     return layout
 
 
-@contextlib.contextmanager
-def _raw(name: str) -> Iterator[BinaryIO]:
-    """The bytes of a file, uncompressed."""
-    with open(name, "rb") as file:
-        start = file.read(6)
-    module = next((module for magic, module in _COMPRESSIONS.items() if start.startswith(magic)), None)
-    with open(name, "rb") if module is None else module.open(name, "rb") as source:
-        yield source
-
-
-@contextlib.contextmanager
-def _sink(temporary: Path, output: str | os.PathLike) -> Iterator[BinaryIO]:
-    module = _SUFFIXES.get(Path(output).suffix.lower())
-    if module is gzip:  # without name and time: the same input gives the same file
-        with open(temporary, "xb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as sink:
-            yield sink
-        return
-    with open(temporary, "xb") if module is None else module.open(temporary, "xb") as sink:
-        yield sink
-
-
 def _copy(
     source: BinaryIO,
     sink: BinaryIO,
@@ -367,46 +337,14 @@ def _copy(
     for index, (header_at, data_at, span) in enumerate(places):
         if index not in edited:
             continue
-        _copy_bytes(source, sink, header_at - position, name)
-        block = edited_block(_read_exactly(source, data_at - header_at, name), old[index], edited[index])
+        copy_bytes(source, sink, header_at - position, name)
+        block = edited_block(read_exactly(source, data_at - header_at, name), old[index], edited[index])
         if b"CHECKSUM= " in block:
-            block = with_checksum(block, _data_sum(source, data_at, span))
+            block = with_checksum(block, data_sum(source, data_at, span))
         sink.write(block)
         position = data_at
-    rest = _copy_bytes(source, sink, None, name)
+    rest = copy_bytes(source, sink, None, name)
     # the last block may lack its padding, but no data
     _, data_at, span = places[-1]
     if position + rest <= data_at + span - BLOCK:
         raise ValueError(f"{name} is cut short; get a complete copy")
-
-
-def _read_exactly(source: BinaryIO, length: int, name: str) -> bytes:
-    data = source.read(length)
-    if len(data) != length:
-        raise ValueError(f"{name} is cut short; get a complete copy")
-    return data
-
-
-def _copy_bytes(source: BinaryIO, sink: BinaryIO, length: int | None, name: str) -> int:
-    """Copy so many bytes, or all that are left; return how many."""
-    copied = 0
-    while length is None or copied < length:
-        chunk = source.read(_CHUNK if length is None else min(_CHUNK, length - copied))
-        if not chunk:
-            break
-        sink.write(chunk)
-        copied += len(chunk)
-    if length is not None and copied < length:
-        raise ValueError(f"{name} is cut short; get a complete copy")
-    return copied
-
-
-def _data_sum(source: BinaryIO, start: int, span: int) -> int:
-    """Sum of the data of an HDU; the place in the file is kept."""
-    total, left = 0, span
-    source.seek(start)
-    while left > 0 and (chunk := source.read(min(_CHUNK, left))):
-        total = ones_complement_sum(chunk, total)
-        left -= len(chunk)
-    source.seek(start)
-    return total

@@ -18,6 +18,8 @@ from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
 
 from astroreg.exceptions import AstroregWarning
 from astroreg.files import companions
+from astroreg.files.streams import require_sane_counts
+from astroreg.sky.header_cards import quiet_astropy
 
 __all__ = ["FileImage", "first_line", "image_from_hdus", "open_image", "opened", "select_hdu"]
 
@@ -161,16 +163,35 @@ def opened(path: str | os.PathLike, **options: bool) -> Iterator[fits.HDUList]:
         raise FileNotFoundError(f"there is no file {name}")
     if os.path.isdir(name):
         raise IsADirectoryError(f"{name} is a folder; give a FITS file in it")
+    require_sane_counts(name)
     # Damaged files draw a dozen kinds of warning; what matters is checked where it is used.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         hdus = _parsed(name, options)
     try:
-        yield hdus
+        with damage_named(name):
+            yield hdus
     finally:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             hdus.close()
+
+
+@contextlib.contextmanager
+def damage_named(name: str) -> Iterator[None]:
+    """Turn what astropy raises for unreadable cards and data into an error that names the file.
+
+    Parameters
+    ----------
+    name : str
+        The file.
+    """
+    try:
+        yield
+    except (OSError, ValueError, ImportError, MemoryError, Warning):
+        raise  # these already say what is wrong
+    except Exception as error:  # a dozen kinds: VerifyError, KeyError, struct.error, zlib.error...
+        raise ValueError(f"{name} cannot be read ({first_line(error)}); the file is damaged") from error
 
 
 def _parsed(name: str, options: dict[str, bool]) -> fits.HDUList:
@@ -326,8 +347,7 @@ def _wcs(
     if not any(header.get(f"CTYPE{axis}") for axis in range(1, 10)):
         return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_astropy():
             # without the HDUs, a WCS with look-up tables cannot be built
             return _of_two_axes(WCS(header, fobj=hdus), shape, kept)
     except Exception as error:  # wcslib raises a dozen kinds for what hostile headers hold

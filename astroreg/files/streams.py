@@ -1,0 +1,139 @@
+"""FITS files as streams of bytes, whatever they are compressed with."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import lzma
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from astroreg.files.cards import BLOCK, ones_complement_sum
+
+__all__ = ["copy_bytes", "data_sum", "file_sink", "raw_source", "read_exactly", "require_sane_counts"]
+
+_CHUNK = 400 * BLOCK
+
+# Beginnings of compressed files, and what reads and writes them.
+_COMPRESSIONS = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
+_SUFFIXES = {".gz": gzip, ".bz2": bz2, ".xz": lzma}
+
+
+# Numbers of axes and of table columns, of which FITS allows 999.
+_COUNT = re.compile(rb"(Z?NAXIS|TFIELDS) *= *([+-]?\d+)")
+_SIZE = re.compile(rb"(BITPIX|NAXIS\d+|PCOUNT|GCOUNT) *= *([+-]?\d+)")
+_LARGEST_COUNT = 999
+
+# A header is read to its END, but not for ever.
+_LARGEST_HEADER = 20_000 * BLOCK
+
+
+def require_sane_counts(name: str) -> None:
+    """Refuse a file whose headers announce more axes or columns than FITS allows.
+
+    Readers of FITS build a list of that length: a single damaged digit would keep them busy for
+    hours. The walk from header to header ends quietly where it meets anything that is no FITS.
+
+    Parameters
+    ----------
+    name : str
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If a count is negative or larger than 999.
+    """
+    with contextlib.suppress(EOFError, lzma.LZMAError, gzip.BadGzipFile), raw_source(name) as source:
+        while cards := _next_header(source):
+            for card in cards:
+                match = _COUNT.match(card)
+                if match and not 0 <= int(match[2]) <= _LARGEST_COUNT:
+                    raise ValueError(
+                        f"{name} is damaged: it announces {match[1].decode()} = {match[2].decode()[:30]}, "
+                        f"FITS allows 0 to {_LARGEST_COUNT}"
+                    )
+            size = _data_size(cards)
+            try:
+                source.seek(size + -size % BLOCK, os.SEEK_CUR)
+            except (OverflowError, OSError, ValueError):
+                return
+
+
+def _next_header(source: BinaryIO) -> list[bytes]:
+    cards: list[bytes] = []
+    while (block := source.read(BLOCK)) and len(cards) * 80 < _LARGEST_HEADER:
+        for start in range(0, len(block), 80):
+            card = block[start : start + 80]
+            if card.rstrip() == b"END":
+                return cards
+            cards.append(card)
+    return cards
+
+
+def _data_size(cards: list[bytes]) -> int:
+    """Bytes of data behind a header (FITS 4.0, equation 2)."""
+    values = {"BITPIX": 8, "PCOUNT": 0, "GCOUNT": 1}
+    values |= {match[1].decode(): int(match[2]) for match in map(_SIZE.match, cards) if match}
+    lengths = [value for name, value in values.items() if name.startswith("NAXIS")]
+    pixels = 1 if lengths else 0
+    for length in lengths:
+        pixels *= max(length, 0)
+    return max(abs(values["BITPIX"]) * values["GCOUNT"] * (values["PCOUNT"] + pixels) // 8, 0)
+
+
+@contextlib.contextmanager
+def raw_source(name: str) -> Iterator[BinaryIO]:
+    """The bytes of a file, uncompressed."""
+    with open(name, "rb") as file:
+        start = file.read(6)
+    module = next((module for magic, module in _COMPRESSIONS.items() if start.startswith(magic)), None)
+    with open(name, "rb") if module is None else module.open(name, "rb") as source:
+        yield source
+
+
+@contextlib.contextmanager
+def file_sink(temporary: Path, output: str | os.PathLike) -> Iterator[BinaryIO]:
+    module = _SUFFIXES.get(Path(output).suffix.lower())
+    if module is gzip:  # without name and time: the same input gives the same file
+        with open(temporary, "xb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as sink:
+            yield sink
+        return
+    with open(temporary, "xb") if module is None else module.open(temporary, "xb") as sink:
+        yield sink
+
+
+def read_exactly(source: BinaryIO, length: int, name: str) -> bytes:
+    data = source.read(length)
+    if len(data) != length:
+        raise ValueError(f"{name} is cut short; get a complete copy")
+    return data
+
+
+def copy_bytes(source: BinaryIO, sink: BinaryIO, length: int | None, name: str) -> int:
+    """Copy so many bytes, or all that are left; return how many."""
+    copied = 0
+    while length is None or copied < length:
+        chunk = source.read(_CHUNK if length is None else min(_CHUNK, length - copied))
+        if not chunk:
+            break
+        sink.write(chunk)
+        copied += len(chunk)
+    if length is not None and copied < length:
+        raise ValueError(f"{name} is cut short; get a complete copy")
+    return copied
+
+
+def data_sum(source: BinaryIO, start: int, span: int) -> int:
+    """Sum of the data of an HDU; the place in the file is kept."""
+    total, left = 0, span
+    source.seek(start)
+    while left > 0 and (chunk := source.read(min(_CHUNK, left))):
+        total = ones_complement_sum(chunk, total)
+        left -= len(chunk)
+    source.seek(start)
+    return total
