@@ -1,6 +1,7 @@
 """The main job end to end, on a sky that two cameras see: `align`."""
 
 import functools
+from dataclasses import replace
 
 import gwcs
 import numpy as np
@@ -54,12 +55,15 @@ def least_squares(reference, image, *, max_shift=None, min_correlation=0.3):
         valid = good[1] & (ndimage.map_coordinates((~near_bad).astype(float), at, order=1) > 0.999)
         noise = variance[1] + scale**2 * ndimage.map_coordinates(variance[0], at, order=1, mode="nearest")
         weight = valid / np.where(valid, noise, 1)
-        gy, gx = np.gradient(ndimage.gaussian_filter(moved, 1.5))
-        design = np.stack([-scale * gx, -scale * gy, moved, np.ones(a.shape)])
-        matrix = np.einsum("iyx,jyx,yx->ij", design, design, weight)
-        step = np.linalg.solve(matrix, np.einsum("iyx,yx->i", design, weight * (b - scale * moved)))
+        smooth, change = (
+            np.stack([-scale * gx, -scale * gy, moved, np.ones(a.shape)])
+            for gy, gx in (np.gradient(ndimage.gaussian_filter(moved, 1.5)), np.gradient(moved))
+        )
+        slope = np.einsum("iyx,jyx,yx->ij", smooth, change, weight)
+        step = np.linalg.solve(slope, np.einsum("iyx,yx->i", smooth, weight * (b - scale * moved)))
         shift, scale = shift + step[:2], scale + step[2]
-    covariance = np.linalg.inv(matrix)[:2, :2]
+    scatter = np.einsum("iyx,jyx,yx->ij", smooth, smooth, weight)
+    covariance = (np.linalg.inv(slope) @ scatter @ np.linalg.inv(slope).T)[:2, :2]
     share = valid.sum() / good[1].sum()
     return ShiftResult(shift=shift, covariance=covariance, n_pixels=int(valid.sum()), overlap=share)
 
@@ -180,6 +184,24 @@ class TestGrids:
         assert misplaced(found.corrected.wcs, true) < 4.3 * found.sky_correction.error.max()
         assert found.corrected.wcs.sip is not None
 
+    def test_strong_distortion_against_an_undistorted_mosaic(self):
+        # A camera in orbit, scaled to 0.5 arcsec pixels: 3 per cent of distortion gradient over 200 pixels, wrong by 8 of
+        # its pixels. The shift alone would leave 0.2 pixel in the corners.
+        a = np.zeros((3, 3))
+        a[2, 0], a[0, 2], a[1, 1] = 8e-5, 3e-5, -5e-5
+        true = tan_wcs((200, 200), centre=CENTRE, pixel_scale=0.5 * u.arcsec, rotation=77 * u.deg)
+        true.sip = Sip(a, -a.T, None, None, true.wcs.crpix)
+        true.wcs.ctype = ["RA---TAN-SIP", "DEC--TAN-SIP"]
+        true.wcs.set()
+        sharp = SphericalSky(CENTRE, 2 * u.arcmin, smallest=1.5 * u.arcsec, rng=4)
+        mosaic = tan_wcs((400, 400), centre=CENTRE, pixel_scale=0.5 * u.arcsec)
+        reference = sharp.observe(mosaic, (400, 400), fwhm=1.5 * u.arcsec, noise=0.02, rng=1)
+        claimed = injected(true, (3, -2.5) * u.arcsec)
+        image = sharp.observe(true, (200, 200), fwhm=1.5 * u.arcsec, noise=0.02, claimed_wcs=claimed, rng=2)
+        found = align(reference, image, method=least_squares)
+        assert misplaced(found.corrected.wcs, true, (200, 200)) < 0.02 * 0.5 * u.arcsec
+        assert misplaced(found.corrected.wcs, true, (200, 200)) < 4.3 * found.sky_correction.error.max()
+
     @pytest.mark.parametrize("side", ["image", "reference"])
     def test_generalized_wcs(self, side):
         wcs = generalized_wcs(CENTRE)
@@ -262,15 +284,33 @@ class TestPasses:
         assert misplaced(found.corrected.wcs, TRUE) < 4.3 * found.sky_correction.error.max()
         assert found.overlap > 0.9
 
-    def test_max_shift_is_handed_on_in_pixels(self):
-        given = {}
+    def test_options_are_handed_on(self):
+        given = []
 
         def spy(reference, image, **options):
-            given.update(options)
+            given.append(options)
             return least_squares(reference, image, max_shift=options["max_shift"])
 
         align(reference_of(TRUE, SHAPE), image_of(), method=spy, max_shift=30 * u.arcsec, fit_scale=False)
-        assert np.isclose(given.pop("max_shift"), 15) and given == {"fit_scale": False}
+        # In pixels, enlarged by how far the arrays are laid aside: hypot(3.5, 2.5).
+        assert all(15 <= one["max_shift"] < 15 + 4.4 for one in given)
+        assert all(one.keys() == {"max_shift", "fit_scale"} and one["fit_scale"] is False for one in given)
+
+    def test_beyond_max_shift(self):
+        # 6.5 pixels to go, 4 allowed.
+        with pytest.warns(AstroregWarning, match="AT_SEARCH_BOUND"):
+            found = align(reference_of(TRUE, SHAPE), image_of(), method=least_squares, max_shift=4)
+        assert found.corrected is None
+
+    def test_a_common_sharp_peak_is_not_a_detector(self):
+        # Two well-pointed images full of stars: the method is tried again with the arrays laid aside.
+        def wary(reference, image, **options):
+            found = least_squares(reference, image, **options)
+            pattern = np.abs(found.shift.value).max() < 0.5
+            return replace(found, flags=ShiftFlag.FIXED_PATTERN if pattern else ShiftFlag(0))
+
+        found = align(reference_of(TRUE, SHAPE), image_of(claimed=TRUE), method=wary)
+        assert found.flags == 0 and np.abs(found.shift / found.shift_error).max() < 4.3
 
     def test_one_pass(self):
         found = align(reference_of(TRUE, SHAPE), image_of(), method=least_squares, iterations=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ from astroreg.resample import resample_to
 from astroreg.results import ShiftResult
 from astroreg.sky import SkyCorrection
 
-__all__ = ["Alignment"]
+__all__ = ["Alignment", "moved_by"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -74,28 +74,24 @@ class Alignment(ShiftResult):
         return resample_to(self.reference, wcs, self.image_shape).to_nddata()
 
 
-def total_result(passes: tuple[ShiftResult, ...], total: u.Quantity) -> dict[str, Any]:
-    """Return the fields of a `ShiftResult` that holds the last pass's findings about the total shift.
+def moved_by(result: ShiftResult, offset: u.Quantity) -> ShiftResult:
+    """Return the same finding, told from another origin.
 
     Parameters
     ----------
-    passes : tuple of ShiftResult
-        What the passes measured, each on top of those before it.
-    total : Quantity
-        The total shift (x, y) in pixel.
+    result : ShiftResult
+        What was measured.
+    offset : Quantity
+        (x, y) in pixel to add to all its shifts.
 
     Returns
     -------
-    dict
-        By name of the field.
+    ShiftResult
+        With the shift, the map of Delta chi-squared and the rival moved.
     """
-    last = passes[-1]
-    found = {field.name: getattr(last, field.name) for field in fields(ShiftResult)}
-    moved = total - last.shift
-    if last.delta_chi2 is not None:
-        axes = {"x": last.delta_chi2.x + moved[0], "y": last.delta_chi2.y + moved[1]}
-        found["delta_chi2"] = replace(last.delta_chi2, **axes)
-    if last.rival is not None:
-        found["rival"] = replace(last.rival, shift=last.rival.shift + moved)
-    found["shift"] = total
-    return found
+    chart, rival = result.delta_chi2, result.rival
+    if chart is not None:
+        chart = replace(chart, x=chart.x + offset[0], y=chart.y + offset[1])
+    if rival is not None:
+        rival = replace(rival, shift=rival.shift + offset)
+    return replace(result, shift=result.shift + offset, delta_chi2=chart, rival=rival)

@@ -14,6 +14,9 @@ from astroreg.resample import Resampled, resample_to
 __all__ = ["Pair", "prepare_pass"]
 
 EDGE = 8  # pixels of the reference kept around the image, for the interpolation by a fraction of a pixel
+# Whole pixels (x, y) by which the reference is laid aside. The methods take a sharp peak at exactly zero
+# for a pattern fixed to the detector; here zero would be where the stars of two well-pointed images coincide.
+ASIDE = (3, 2)
 
 
 @dataclass(frozen=True)
@@ -23,26 +26,23 @@ class Pair:
     Attributes
     ----------
     reference, image : NDData
-        Of one shape, pixel for pixel on the sky as far as the image's WCS is right.
+        What the method is given.
     resampled : Resampled
         Where `reference` comes from.
-    window : Window
-        The part of the image's pixel plane that both fill.
+    offset : ndarray, shape (2,)
+        (x, y) pixels to add to a shift measured between the two arrays to have that of the sky.
     pivot : tuple of float
         Pixel (x, y) of the image in the middle of what both see.
-    share : float
-        Fraction of the image's good pixels that lie in `window`.
     """
 
     reference: NDData
     image: NDData
     resampled: Resampled
-    window: Window
+    offset: np.ndarray
     pivot: tuple[float, float]
-    share: float
 
 
-def prepare_pass(reference: Frame, image: Frame, wcs, radius: float) -> Pair | None:
+def prepare_pass(reference: Frame, image: Frame, wcs, radius: float, *, first: bool = True) -> Pair | None:
     """Bring the reference onto the pixels of the image, where the two can match.
 
     Parameters
@@ -53,6 +53,9 @@ def prepare_pass(reference: Frame, image: Frame, wcs, radius: float) -> Pair | N
         The image's, as far as it is corrected by now.
     radius : float
         Pixels by which it may still be wrong; the reference is resampled that far around the image.
+    first : bool, optional
+        Whether nothing has been corrected yet: arrays that are used as they are then keep their place, so
+        that a pattern of a common detector can be told (default True).
 
     Returns
     -------
@@ -66,14 +69,26 @@ def prepare_pass(reference: Frame, image: Frame, wcs, radius: float) -> Pair | N
     if part.empty or wanted.empty:
         return None
     canvas = part | wanted
-    shifted = shifted_wcs(wcs, canvas.x0, canvas.y0)
-    resampled = resample_to(reference, shifted, canvas.shape, keep_fraction=True)
-    cut = _cut(image, canvas, shifted)
+    aside = (0, 0) if first and _untouched(reference, image, wcs, canvas) else ASIDE
+    laid = Window(canvas.x0 - aside[0], canvas.y0 - aside[1], canvas.x1, canvas.y1)
+    resampled = resample_to(reference, shifted_wcs(wcs, laid.x0, laid.y0), laid.shape, keep_fraction=True)
+    # Of one shape, which not every method needs but none dislikes.
+    same = Window(canvas.x0, canvas.y0, canvas.x1 + aside[0], canvas.y1 + aside[1])
+    cut = _cut(image, same, shifted_wcs(wcs, canvas.x0, canvas.y0))
     if not resampled.covered or (cut.mask is not None and cut.mask.all()):
         return None
-    good = int(image.valid.sum())
-    share = 1.0 if cut.mask is None else float((~cut.mask).sum() / good)
-    return Pair(resampled.to_nddata(), cut, resampled, canvas, _pivot(resampled, cut, canvas, part), share)
+    # The reference's pixel p stands at p + fraction - aside of the image's array.
+    offset = np.array(aside) - resampled.fraction
+    pivot = _pivot(resampled, cut, aside, canvas, part)
+    return Pair(resampled.to_nddata(), cut, resampled, offset, pivot)
+
+
+def _untouched(reference: Frame, image: Frame, wcs, canvas: Window) -> bool:
+    """Whether the two are pixel for pixel on one grid and used whole."""
+    if reference.shape != image.shape or canvas != Window.of_shape(image.shape):
+        return False
+    offset = GridMap(reference.wcs, wcs, canvas).translation()
+    return offset is not None and np.abs(offset).max() < 0.5
 
 
 def footprint(reference: Frame, wcs, around: Window, reach: float) -> Window:
@@ -109,12 +124,15 @@ def _cut(image: Frame, canvas: Window, wcs) -> NDData:
     return NDData(canvas.cut(image.data, 0), uncertainty=uncertainty, mask=mask, unit=image.unit, wcs=wcs)
 
 
-def _pivot(resampled: Resampled, cut: NDData, canvas: Window, part: Window) -> tuple[float, float]:
+def _pivot(
+    resampled: Resampled, cut: NDData, aside: tuple[int, int], canvas: Window, part: Window
+) -> tuple[float, float]:
     """Return the mean pixel that is good in both, or the middle of the image's part where there is none."""
-    both = np.ones(cut.data.shape, dtype=bool)
-    for mask in (resampled.mask, cut.mask):
-        if mask is not None:
-            both &= ~mask
+    both = np.ones(canvas.shape, dtype=bool)
+    if resampled.mask is not None:
+        both &= ~resampled.mask[aside[1] :, aside[0] :]
+    if cut.mask is not None:
+        both &= ~cut.mask[: canvas.shape[0], : canvas.shape[1]]
     if not both.any():
         return (part.x0 + part.x1 - 1) / 2, (part.y0 + part.y1 - 1) / 2
     columns, rows = both.sum(axis=0), both.sum(axis=1)

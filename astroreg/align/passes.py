@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from astropy import units as u
 
-from astroreg.align.alignment import Alignment, total_result
+from astroreg.align.alignment import Alignment, moved_by
 from astroreg.align.corrected import corrected_like
-from astroreg.align.noise import with_noise
+from astroreg.align.noise import with_gains, with_noise
 from astroreg.align.pairs import Pair, prepare_pass
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag, describe
 from astroreg.grids import celestial_wcs
 from astroreg.inputs import Frame, as_frame, parse_max_shift, parse_positive
+from astroreg.methods import chi2_shift
 from astroreg.resample import match_beams as at_one_resolution
 from astroreg.results import ShiftResult
 from astroreg.sky import SkyCorrection, correct_wcs
@@ -26,6 +28,7 @@ __all__ = ["align"]
 
 STILL = 0.1  # of its error: a residual shift below this does not matter
 STILL_PIXELS = 0.001
+BESIDE = 2.0  # pixels from a sharp peak within which a broad one is of the same origin
 RESTLESS = 0.5  # of its error: a residual shift above this after the last pass is no convergence
 
 
@@ -33,7 +36,7 @@ def align(
     reference: Any,
     image: Any,
     *,
-    method: Callable[..., ShiftResult] | None = None,
+    method: Callable[..., ShiftResult] = chi2_shift,
     iterations: int = 3,
     kind: str = "pointing",
     roll: str | u.Quantity = "zero",
@@ -112,22 +115,28 @@ def align(
         "fit_background": fit_background,
     }
     options = {name: value for name, value in options.items() if value is not None}
-    if method is None:
-        from astroreg.methods import chi2_shift as method
     seen, estimated = with_noise(reference)
-    pair = seen, image
+    gains = 1.0, 1.0
+    used = image
     if match_beams or reference_beam is not None or image_beam is not None:
-        pair = at_one_resolution(seen, image, reference_beam=reference_beam, image_beam=image_beam)[:2]
-    run = _Run(*pair, method, options, kind, roll)
+        seen, used, *gains = at_one_resolution(
+            seen, image, reference_beam=reference_beam, image_beam=image_beam
+        )
+    if estimated and uncertainty is None and "uncertainty" in signature(method).parameters:
+        # As the methods do themselves where no noise is attached.
+        options["uncertainty"] = "empirical"
+    run = _Run(seen, used, method, options, kind, roll, gains)
     for _ in range(iterations):
-        if not run.measure(radius or 0.0):
+        if not run.measure():
             break
     found = run.result(ShiftFlag.NOISE_ESTIMATED if estimated else ShiftFlag(0))
-    if not found.ok:
-        words = "; ".join(describe(found.flags))
-        warnings.warn(f"the WCS was not corrected: {words}", AstroregWarning, stacklevel=2)
-        return found
-    return replace(found, corrected=corrected_like(user_image, image, found, kind=kind, roll=roll))
+    if found.ok:
+        found = replace(found, corrected=corrected_like(user_image, image, found, kind=kind, roll=roll))
+    serious = found.flags & (ShiftFlag.UNTRUSTED | ShiftFlag.BAD_CHI2)
+    if serious or not found.ok:
+        outcome = "" if found.ok else "the WCS was not corrected: "
+        warnings.warn(outcome + "; ".join(describe(serious)), AstroregWarning, stacklevel=2)
+    return found
 
 
 def _celestial(frame: Frame, argument: str) -> Frame:
@@ -138,30 +147,49 @@ def _celestial(frame: Frame, argument: str) -> Frame:
 class _Run:
     """The passes of one alignment, and what is known after each."""
 
-    def __init__(self, reference: Frame, image: Frame, method, options, kind, roll):
+    def __init__(self, reference: Frame, image: Frame, method, options, kind, roll, gains):
         self.reference, self.image = reference, image
         self.method, self.options = method, options
-        self.kind, self.roll = kind, roll
+        self.kind, self.roll, self.gains = kind, roll, gains
         self.wcs = image.wcs
         self.passes: tuple[ShiftResult, ...] = ()
         self.pivot = ((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2)
         self.total = np.zeros(2) * u.pixel
-        self.flags = ShiftFlag(0)
 
-    def measure(self, radius: float) -> bool:
+    def measure(self) -> bool:
         """Make one pass; return whether another one is needed."""
-        pair = prepare_pass(self.reference, self.image, self.wcs, radius if not self.passes else 0.0)
+        first = not self.passes
+        radius = self.options.get("max_shift", 0.0) if first else 0.0
+        pair = prepare_pass(self.reference, self.image, self.wcs, radius, first=first)
         if pair is None:
-            nothing = ShiftResult(shift=[np.nan] * 2, covariance=np.full((2, 2), np.nan))
-            self.passes += (replace(nothing, flags=ShiftFlag.NO_OVERLAP, overlap=0.0),)
+            nothing = ShiftResult(shift=[np.nan] * 2, covariance=np.full((2, 2), np.nan), overlap=0.0)
+            self.passes += (replace(nothing, flags=ShiftFlag.NO_OVERLAP),)
             return False
-        result = _measured(self.method, pair, self.options)
+        result = self._measured(pair)
+        if ShiftFlag.FIXED_PATTERN in result.flags and np.abs(result.shift.value).max() < BESIDE:
+            # What is not the sharp peak at zero says zero as well: then the peak is the sky's own.
+            pair = prepare_pass(self.reference, self.image, self.wcs, radius, first=False)
+            result = self._measured(pair)
         self.passes += (result,)
         if not result.ok:
             return False
         self.pivot = pair.pivot
         self._correct(result.shift.to_value(u.pixel))
         return not _still(result, STILL, STILL_PIXELS)
+
+    def _measured(self, pair: Pair) -> ShiftResult:
+        """Run the method on a pair; its warnings wait, since `align` gives one at the end."""
+        options = dict(self.options)
+        if "max_shift" in options:
+            options["max_shift"] += float(np.hypot(*pair.offset))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstroregWarning)
+            result = self.method(pair.reference, pair.image, **options)
+        if not isinstance(result, ShiftResult):
+            raise TypeError(f"`method` must return a ShiftResult, got a {type(result).__name__}")
+        overlap = result.n_pixels / int(self.image.valid.sum()) if result.n_pixels else result.overlap
+        moved = moved_by(result, pair.offset * u.pixel)
+        return with_gains(replace(moved, overlap=overlap), pair, self.gains)
 
     def _correct(self, shift: np.ndarray) -> None:
         """Correct the image's WCS so that the pivot lies where its content was found."""
@@ -177,11 +205,15 @@ class _Run:
         flags |= last.flags
         if len(self.passes) > 1 and last.ok and not _still(last, RESTLESS, STILL_PIXELS):
             flags |= ShiftFlag.NOT_CONVERGED
-        found = total_result(self.passes, self.total if last.ok else self.total + last.shift)
-        found |= {"flags": flags, "wcs": self.image.wcs, "image_shape": self.image.shape}
-        found |= {"reference_label": self.reference.label, "image_label": self.image.label}
+        if np.hypot(*self.total.value) > self.options.get("max_shift", np.inf):
+            flags |= ShiftFlag.AT_SEARCH_BOUND
+        # The last shift is already part of the total where it was trusted.
+        before = self.total - last.shift if last.ok else self.total
+        found = moved_by(last, before)
+        found = replace(found, flags=flags, wcs=self.image.wcs, image_shape=self.image.shape)
+        found = replace(found, reference_label=self.reference.label, image_label=self.image.label)
         return Alignment(
-            **found,
+            **{field.name: getattr(found, field.name) for field in fields(ShiftResult)},
             iterations=len(self.passes),
             passes=self.passes,
             pivot_pixel=self.pivot,
@@ -189,18 +221,6 @@ class _Run:
             roll=self.roll,
             reference=self.reference,
         )
-
-
-def _measured(method: Callable[..., ShiftResult], pair: Pair, options: dict[str, Any]) -> ShiftResult:
-    """Run the method; its warnings wait, since `align` gives one at the end."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstroregWarning)
-        result = method(pair.reference, pair.image, **options)
-    if not isinstance(result, ShiftResult):
-        raise TypeError(f"`method` must return a ShiftResult, got a {type(result).__name__}")
-    # The reference's content at pixel p of its array stands at p + fraction of the image's grid.
-    shift = result.shift - pair.resampled.fraction * u.pixel
-    return replace(result, shift=shift, overlap=result.overlap * pair.share)
 
 
 def _still(result: ShiftResult, sigmas: float, pixels: float) -> bool:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.nddata import NDData, VarianceUncertainty
-from reproject import reproject_adaptive, reproject_interp
 from scipy import ndimage
 
 from astroreg.grids import NODES, GridMap, Window, celestial_wcs, map_pixels, shifted_wcs
@@ -240,6 +239,9 @@ def _constant(variance: np.ndarray | None, bad: np.ndarray) -> float | None:
 
 def _reprojected(planes: np.ndarray, source_wcs, target_wcs, grid: GridMap, sigma: float) -> np.ndarray:
     """Run reproject over a stack of planes, so that the coordinates are computed once."""
+    # reproject brings dask along, which is slow to import.
+    from reproject import reproject_adaptive, reproject_interp
+
     common = {
         "shape_out": (len(planes), *grid.window.shape),
         "return_footprint": False,
