@@ -11,7 +11,11 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx_astropy.conf.v2 import *  # noqa: F403
 from sphinx_astropy.conf.v2 import exclude_patterns, extensions, intersphinx_mapping
 
+from astroreg.cli.program import build_parser
 from astroreg.flags import ShiftFlag
+
+# The width of the texts that the command line prints.
+os.environ["COLUMNS"] = "78"
 
 project = "astroreg"
 author = "The astroreg developers"
@@ -63,6 +67,17 @@ class FlagTable(SphinxDirective):
         return container.children
 
 
+class CommandHelp(SphinxDirective):
+    """``.. command-help:: align`` writes what ``astroreg align --help`` prints."""
+
+    required_arguments = 1
+
+    def run(self):
+        (commands,) = (action for action in build_parser()._actions if action.dest == "command")
+        text = commands.choices[self.arguments[0]].format_help()
+        return [nodes.literal_block(text, text, language="none")]
+
+
 def write_inline_math(writer, node):
     writer.body.append(tex2mathml(node.astext()))
     raise nodes.SkipNode
@@ -82,4 +97,5 @@ def write_display_math(writer, node):
 
 def setup(app):
     app.add_directive("flag-table", FlagTable)
+    app.add_directive("command-help", CommandHelp)
     app.add_html_math_renderer("mathml", (write_inline_math, None), (write_display_math, None))
