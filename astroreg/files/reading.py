@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import astropy.units as u
 import numpy as np
@@ -143,15 +144,13 @@ def image_from_hdus(hdus: fits.HDUList, *, hdu: HDUSelector | None = None, label
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike, **options: bool) -> Iterator[fits.HDUList]:
+def opened(path: str | os.PathLike) -> Iterator[fits.HDUList]:
     """Open a FITS file for reading; whatever is wrong with it becomes an error that names it.
 
     Parameters
     ----------
     path : str or path-like
         The file.
-    **options : bool
-        Of `astropy.io.fits.open`.
 
     Yields
     ------
@@ -163,18 +162,17 @@ def opened(path: str | os.PathLike, **options: bool) -> Iterator[fits.HDUList]:
         raise FileNotFoundError(f"there is no file {name}")
     if os.path.isdir(name):
         raise IsADirectoryError(f"{name} is a folder; give a FITS file in it")
+    if not os.path.isfile(name):  # a pipe or a device may never end
+        raise OSError(f"{name} is not a plain file; give a FITS file")
     require_sane_counts(name)
-    # Damaged files draw a dozen kinds of warning; what matters is checked where it is used.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        hdus = _parsed(name, options)
-    try:
-        with damage_named(name):
-            yield hdus
-    finally:
+    # the file is ours to close: astropy leaves it open where the headers cannot be read
+    with open(name, "rb") as file:
+        # Damaged files draw a dozen kinds of warning; what matters is checked where it is used.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            hdus.close()
+            hdus = _parsed(file, name)
+        with hdus, damage_named(name):
+            yield hdus
 
 
 @contextlib.contextmanager
@@ -194,9 +192,9 @@ def damage_named(name: str) -> Iterator[None]:
         raise ValueError(f"{name} cannot be read ({first_line(error)}); the file is damaged") from error
 
 
-def _parsed(name: str, options: dict[str, bool]) -> fits.HDUList:
+def _parsed(file: BinaryIO, name: str) -> fits.HDUList:
     try:
-        hdus = fits.open(name, mode="readonly", memmap=False, lazy_load_hdus=True, **options)
+        hdus = fits.open(file, mode="readonly", memmap=False, lazy_load_hdus=True)
         len(hdus)  # reads all headers now
     except PermissionError:
         raise

@@ -285,6 +285,12 @@ class TestDamage:
         with pytest.raises(IsADirectoryError, match="is a folder; give a FITS file in it"):
             open_image(tmp_path)
 
+    def test_a_device_or_a_pipe(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        for path in ("/dev/zero", tmp_path / "pipe"):
+            with pytest.raises(OSError, match="is not a plain file"):
+                open_image(path)
+
     def test_cut_short(self, plain_file):
         plain_file.write_bytes(plain_file.read_bytes()[:-8000])
         with pytest.raises(ValueError, match=r"the pixels of .*plain\.fits cannot be read"):
