@@ -1,0 +1,83 @@
+"""Peaks of correlations that are known in closed form."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from astroreg.estimators.fourier import FourierGrid
+from astroreg.estimators.taylor import taylor_peak
+from astroreg.estimators.upsampled import upsampled_peak
+
+SHIFTS = [(0.0, 0.0), (0.2, 0.0), (0.0, -0.3), (0.37, 0.41), (-0.9, 0.75)]
+
+
+def cross_of_gaussians(shape, shift, sigma=2.5):
+    """Cross-spectrum of two equal round Gaussians, one moved: its transform is a Gaussian about `shift`.
+
+    Written in frequencies, where a Gaussian of 2.5 pixels has no power at the highest ones (1e-27).
+    """
+    grid = FourierGrid(shape)
+    power = np.exp(-4 * np.pi**2 * sigma**2 * grid.k2)
+    return power * np.exp(-2j * np.pi * (grid.kx * shift[0] + grid.ky * shift[1])), grid
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (41, 45)])
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_repeated_taylor_steps_reach_the_summit(shape, shift):
+    """Newton's method on a Gaussian: each step turns an error e into about e^3 / (2 sigma^2)."""
+    position = np.zeros(2)
+    for _ in range(6):
+        cross, grid = cross_of_gaussians(shape, np.subtract(shift, position))
+        position = position + taylor_peak(cross, grid)
+    assert_allclose(position, shift, atol=1e-12)
+
+
+def test_one_taylor_step_of_a_gaussian():
+    """At distance d from the summit of exp(-d^2 / 2 s^2) the paraboloid's is d / (1 - d^2 / s^2) away.
+
+    On the axis, with gradient -d / s^2 and curvature (d^2 / s^2 - 1) / s^2; the correlation of two
+    Gaussians of 2.5 pixels has s^2 = 2 * 2.5^2.
+    """
+    cross, grid = cross_of_gaussians((40, 50), (0.5, 0.0))
+    assert_allclose(taylor_peak(cross, grid), [0.5 / (1 - 0.25 / 12.5), 0], atol=1e-12)
+
+
+def test_taylor_without_a_summit_looks_around():
+    """Far down the flank the correlation curves upwards: the highest point nearby shows the way."""
+    cross, grid = cross_of_gaussians((40, 50), (7.0, 3.0))
+    step = taylor_peak(cross, grid)
+    assert_allclose(step, [1, 1])
+
+
+@pytest.mark.parametrize("factor", [1, 2, 7, 10, 33, 100, 1000, 4096])
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_upsampling_gives_the_nearest_sample(factor, shift):
+    cross, grid = cross_of_gaussians((40, 45), shift)
+    found = upsampled_peak(cross, grid, factor)
+    # A multiple of the spacing, and none is nearer: no offset by half a sample or by one.
+    assert_allclose(found * factor, np.rint(found * factor), atol=1e-9)
+    assert np.abs(found - shift).max() <= 0.5 / factor + 1e-9
+
+
+@pytest.mark.parametrize("shape", [(40, 44), (41, 43)])
+def test_both_treat_the_axes_alike(shape):
+    """White noise, with power at the highest frequencies: transposed images, transposed peaks."""
+    rng = np.random.default_rng(2)
+    a, b = rng.standard_normal((2, *shape))
+    b = b + 3 * a
+
+    def peaks(first, second):
+        grid = FourierGrid(first.shape)
+        cross = grid.forward(first).conj() * grid.forward(second)
+        return taylor_peak(cross, grid), upsampled_peak(cross, grid, 100)
+
+    for usual, turned in zip(peaks(a, b), peaks(a.T, b.T)):
+        assert_allclose(turned[::-1], usual, atol=1e-10)
+
+
+def test_equal_images_give_exactly_zero():
+    a = np.random.default_rng(1).standard_normal((32, 30))
+    grid = FourierGrid(a.shape)
+    cross = np.abs(grid.forward(a)) ** 2 + 0j
+    assert (taylor_peak(cross, grid) == 0).all()
+    assert (upsampled_peak(cross, grid, 1000) == 0).all()
