@@ -24,26 +24,34 @@ __all__ = ["add_parser", "run"]
 _EPILOG = """\
 examples:
   astroreg align reference.fits image.fits -o corrected.fits
-  astroreg align herschel.fits alma.fits -o out.fits --max-shift 5arcsec --match-beams
-  astroreg align reference.fits night/*.fits --out-dir corrected --table shifts.ecsv
-  astroreg align reference.fits image.fits --dry-run --json
+  astroreg align herschel.fits alma.fits -o out.fits --match-beams
+  astroreg align reference.fits night1.fits night2.fits --out-dir corrected
+  astroreg align reference.fits image.fits --max-shift 5arcsec --dry-run --json
   astroreg align sky.fits exposure.fits --image-hdu SCI,1 -o out.fits
 
-All HDUs of the exposure are corrected with one rotation; everything else is copied byte for byte. The old
-WCS is kept in the header ("astroreg undo" restores it) and HISTORY says what was measured, and how. An answer
-that is flagged is not written, unless --force says so. An angle below zero is given as --roll=-0.1deg.
+All HDUs of the exposure are corrected with one rotation; everything else is
+copied byte for byte. The old WCS is kept in the header ("astroreg undo"
+restores it) and HISTORY says what was measured, and how. An answer that is
+flagged is not written, unless --force says so. A negative angle is given
+with an equals sign: --roll=-0.1deg.
 
 exit status: 0 trusted, 1 failed, 2 usage, 3 flagged.
 
 JSON:
-  {"program", "version", "command", "exit_status", "reference", "results": [one an image]}
-  each: "image"; "output", the file written or null; "error", why there is no result, or null; and else
-  "trusted"; "method"; "uncertainty"; "iterations"; "kind"; "roll"; "pivot_pixel" [x, y];
-  "shift" {x, y, x_error, y_error, xy_covariance, unit: pixel}: the image relative to the reference;
-  "sky_correction" {lon, lat, lon_error, lat_error, lonlat_covariance, unit: arcsec, frame,
-    pivot {lon, lat, unit: deg}, rotation_vector {xyz, unit: rad}}: to add to the coordinates, or null;
-  "scale", "background" {value, error, unit}; "chi2"; "dof"; "reduced_chi2"; "correlation"; "overlap";
-  "n_pixels"; "false_alarm_probability"; "flags" {value, names, sentences}.
+  {"program", "version", "command", "exit_status", "reference",
+   "results": [one an image]}
+  Each: "image"; "output", the file written, or null; "error", why there is
+  no result, or null; and where there is one
+    "trusted", "method", "uncertainty", "iterations", "kind", "roll",
+    "pivot_pixel": [x, y],
+    "shift": of the image relative to the reference, {x, y, x_error, y_error,
+      xy_covariance, unit: pixel},
+    "sky_correction": what to add to the coordinates, {lon, lat, lon_error,
+      lat_error, lonlat_covariance, unit: arcsec, frame, pivot: {lon, lat,
+      unit: deg}, rotation_vector: {xyz, unit: rad}}, or null,
+    "scale", "background": {value, error, unit},
+    "chi2", "dof", "reduced_chi2", "correlation", "overlap", "n_pixels",
+    "false_alarm_probability", "flags": {value, names, sentences}.
   Unknown numbers are null.
 """
 
@@ -78,7 +86,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "align",
         help="measure the offset of images from a reference, and write them with a corrected WCS",
-        description="Measure the offset of one or more images from a reference on any grid, and write "
+        description="Measure the offset of images from a reference on any grid, and write\n"
         "copies of them with a corrected WCS.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -229,6 +237,8 @@ def _written(image: str, found: Alignment, target: Path | None, options: argpars
         write_head(image, found, Path(options.head), overwrite=options.overwrite)
     if target is None:
         return None
+    if options.out_dir is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
     history = [checksum_line(options.reference)]
     return write_corrected(image, found, target, history=history, overwrite=options.overwrite)
 

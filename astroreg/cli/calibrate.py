@@ -22,17 +22,20 @@ __all__ = ["add_parser", "run"]
 _EPILOG = """\
 examples:
   astroreg calibrate reference.fits image.fits
-  astroreg calibrate reference.fits image.fits --draws 400 --method chi2 --seed 1
+  astroreg calibrate reference.fits image.fits --draws 400 --method chi2
 
-The shift is fitted once; then noise is drawn many times on the sky that both images show, and measured again.
-ratio is the quoted error over the scatter of the answers: 1 for true errors. coverage is the share of answers
-within one quoted error, 0.683 for true ones. efficiency is the scatter over the smallest possible one.
-gross counts the answers off by more than a pixel.
+The shift is fitted once; then noise is drawn many times on the sky that both
+images show, and the shift measured again.
+  ratio       quoted error over the scatter of the answers; 1 for true errors
+  coverage    share of answers within one quoted error; 0.683 for true errors
+  efficiency  scatter over the smallest possible one
+  gross       number of answers that are off by more than a pixel
 
 exit status: 0 measured, 1 failed, 2 usage, 3 some answer was grossly wrong.
 
 JSON:
-  {"program", "version", "command", "exit_status", "reference", "image", "rows": [a method and axis each]}
+  {"program", "version", "command", "exit_status", "reference", "image",
+   "rows": [one a method and axis, the columns of the table]}
 """
 
 _COUNTS = ["n_draws", "gross", "flagged", "std", "limit", "efficiency", "mean_error"]
@@ -50,7 +53,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "calibrate",
         help="find how true the error bars are for two images",
-        description="Find how true the quoted errors are for two images, by drawing their noise many times.",
+        description="Find how true the error bars are for two images, by many draws of noise.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -31,17 +31,22 @@ examples:
   astroreg demo
   astroreg demo --out-dir try --seed 7
 
-An extended sky is seen by two cameras with other grids, celestial frames, pixel sizes, beams, units, noise
-and bad pixels. One of them is told that it points elsewhere, by 6 to 12 arcsec; this error is measured and
-corrected, and compared with the truth. Needs no file and no network. Written are {", ".join(_FILES[:3])}
-and {_FILES[3]} (with matplotlib) into the folder {_FOLDER}; what an earlier demo left there is replaced.
+An extended sky is seen by two cameras with other grids, celestial frames,
+pixel sizes, beams, units, noise and bad pixels. One of them is told that it
+points elsewhere, by 6 to 12 arcsec; this error is measured and corrected, and
+compared with the truth. Needs no file and no network.
 
-exit status: 0 recovered within {_WRONG:.0f} sigmas, 1 failed, 2 usage, 3 flagged or not recovered.
+Written are {", ".join(_FILES[:2])},
+{_FILES[2]} and, with matplotlib, {_FILES[3]}, into the folder
+{_FOLDER}; what an earlier demo left there is replaced.
+
+exit status: 0 recovered within {_WRONG:.0f} sigmas, 1 failed, 2 usage, 3 flagged or not.
 
 JSON:
-  {{"program", "version", "command", "exit_status", "seed", "injected", "recovered", "error", "quoted_error":
-  [lon, lat] in arcsec, "sigmas", "largest_before", "largest_after" in arcsec, "result": numbers as of
-  "astroreg align", "files"}}
+  {{"program", "version", "command", "exit_status", "seed",
+   "injected", "recovered", "error", "quoted_error": [lon, lat] in arcsec,
+   "sigmas", "largest_before", "largest_after" in arcsec,
+   "result": the numbers of "astroreg align", "files"}}
 """
 
 
@@ -56,8 +61,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "demo",
         help="simulate two cameras, inject a pointing error, measure and correct it",
-        description="Simulate two images of an extended sky, inject a known pointing error into one of them, "
-        "and measure and correct it.",
+        description="Simulate two images of an extended sky, inject a known pointing error into\n"
+        "one of them, and measure and correct it.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

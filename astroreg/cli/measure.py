@@ -23,19 +23,20 @@ __all__ = ["add_parser", "pair_of_files", "run"]
 _EPILOG = """\
 examples:
   astroreg measure reference.fits image.fits
-  astroreg measure reference.fits image.fits --max-shift 20pix --table shifts.ecsv
+  astroreg measure reference.fits image.fits --max-shift 20pix --table t.ecsv
   astroreg measure frame1.fits frame2.fits --pixels
 
-Nothing is corrected. Where both files have a celestial WCS, the reference is first brought onto the pixels of
-the image by it, so that the shift is what the WCS does not yet know; --pixels compares pixel by pixel.
-The methods see the same noise: their difference is given in units of the larger error of the two, and is
-mostly well below 1. More than 5 makes the answer a flagged one.
+Nothing is corrected. Where both files have a celestial WCS, the reference is
+first brought onto the pixels of the image by it, so that the shift is what
+the WCS does not yet know; --pixels compares pixel by pixel. The methods see
+the same noise: their difference is given in units of the larger error of the
+two, and is mostly well below 1. More than 5 makes the answer a flagged one.
 
 exit status: 0 all methods trusted and agreed, 1 failed, 2 usage, 3 flagged.
 
 JSON:
-  {"program", "version", "command", "exit_status", "reference", "image", "trusted",
-   "methods": {name: numbers as of "astroreg align"},
+  {"program", "version", "command", "exit_status", "reference", "image",
+   "trusted", "methods": {name: the numbers of "astroreg align"},
    "agreement": [{"methods": [name, name], "larger_errors": number}]}
 """
 
@@ -51,7 +52,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "measure",
         help="measure the shift between two images with all three methods",
-        description="Measure the shift between two images with all three methods and table the results.",
+        description="Measure the shift between two images with all three methods.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -119,9 +119,10 @@ def _quantity(text: str) -> u.Quantity | None:
     """Return the number with its unit, None where it cannot be read."""
     number, mark = re.fullmatch(r"(.*?)\s*(''|[\"']|px|pixels)?\s*", text, re.DOTALL).groups()
     try:
-        return u.Quantity(f"{number} {_MARKS.get(mark, '')}")
+        quantity = u.Quantity(f"{number} {_MARKS.get(mark, '')}")
     except (TypeError, ValueError):
         return None
+    return quantity if quantity.isscalar else None
 
 
 def roll(text: str) -> str | u.Quantity:

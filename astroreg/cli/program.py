@@ -20,7 +20,7 @@ _EPILOG = """\
 examples:
   astroreg demo
   astroreg align reference.fits image.fits -o corrected.fits
-  astroreg align reference.fits *.fits --out-dir corrected --max-shift 30arcsec
+  astroreg align reference.fits a.fits b.fits --out-dir corrected
   astroreg measure reference.fits image.fits
   astroreg undo corrected.fits -o original.fits
 
@@ -79,7 +79,8 @@ def build_parser() -> argparse.ArgumentParser:
     """
     parser = argparse.ArgumentParser(
         prog="astroreg",
-        description="Measure the offset between two images of extended emission and correct the WCS with it.",
+        description="Measure the offset between two images of extended emission, and correct\n"
+        "the WCS with it.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

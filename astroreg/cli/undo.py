@@ -19,8 +19,8 @@ examples:
   astroreg undo corrected.fits -o original.fits
   astroreg undo corrected.fits -o corrected.fits --overwrite
 
-All WCS cards are again what they were, to the byte; HISTORY says that the correction was undone. A file that
-was corrected twice is undone twice.
+All WCS cards are again what they were, to the byte; HISTORY says that the
+correction was undone. A file that was corrected twice is undone twice.
 
 exit status: 0 restored, 1 failed, 2 usage.
 """

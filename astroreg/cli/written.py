@@ -62,7 +62,6 @@ def write_corrected(
     Path
         `target`.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     return correct_file(
         image,
         found.sky_correction,
@@ -137,5 +136,5 @@ def _without_flux_units(table: QTable) -> QTable:
     for name in _FLUXES:
         plain[name] = np.asarray(table[name].value)
     for name in ("scale", "background"):
-        plain[f"{name}_unit"] = [table[name].unit.to_string()]
+        plain[f"{name}_unit"] = [table[name].unit.to_string() or "1"]  # ECSV reads "" as masked
     return plain
