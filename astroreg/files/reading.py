@@ -166,11 +166,10 @@ def opened(path: str | os.PathLike) -> Iterator[fits.HDUList]:
         raise OSError(f"{name} is not a plain file; give a FITS file")
     require_sane_counts(name)
     # the file is ours to close: astropy leaves it open where the headers cannot be read
-    with open(name, "rb") as file:
-        # Damaged files draw a dozen kinds of warning; what matters is checked where it is used.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            hdus = _parsed(file, name)
+    with open(name, "rb") as file, warnings.catch_warnings():
+        # Damaged files draw a dozen kinds of remark; what matters is checked where it is used.
+        warnings.filterwarnings("ignore", module=r"astropy\.")
+        hdus = _parsed(file, name)
         with hdus, damage_named(name):
             yield hdus
 
