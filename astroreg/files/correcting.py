@@ -36,6 +36,7 @@ def correct_file(
     kind: str = "pointing",
     roll: str | u.Quantity = "zero",
     history: Sequence[str] = (),
+    systematic: u.Quantity | None = None,
 ) -> Path:
     """Write a copy of a FITS file with the WCS of all HDUs of the exposure corrected.
 
@@ -63,6 +64,9 @@ def correct_file(
         As in `astroreg.sky.correct_wcs`; default ``"zero"``.
     history : sequence of str, optional
         Lines for HISTORY of each corrected header.
+    systematic : `~astropy.units.Quantity`, optional
+        Systematic error of the coordinates of the reference, an angle or two (lon, lat), for
+        CSYERi; by default none is written.
 
     Returns
     -------
@@ -88,7 +92,13 @@ def correct_file(
             _warn_of_other_wcs(hdus, os.fspath(path))
             return {
                 index: correct_header(
-                    hdus[index].header, correction, kind=kind, roll=roll, history=history, fobj=hdus
+                    hdus[index].header,
+                    correction,
+                    kind=kind,
+                    roll=roll,
+                    history=history,
+                    systematic=systematic,
+                    fobj=hdus,
                 )
                 for index in chosen
             }

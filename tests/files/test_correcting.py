@@ -127,6 +127,10 @@ class TestExposure:
         output = correct_file(exposure_file, correction, tmp_path / "h.fits", history=["measured with care"])
         assert all("measured with care" in list(fits.getheader(output, n)["HISTORY"]) for n in range(1, 7))
 
+    def test_systematic_error_reaches_every_header(self, exposure_file, correction, tmp_path):
+        output = correct_file(exposure_file, correction, tmp_path / "s.fits", systematic=36 * u.mas)
+        assert [fits.getheader(output, n)["CSYER2"] for n in range(1, 7)] == pytest.approx([1e-5] * 6)
+
     def test_input_is_not_touched(self, exposure_file, correction, tmp_path):
         before = exposure_file.read_bytes()
         correct_file(exposure_file, correction, tmp_path / "x.fits")
