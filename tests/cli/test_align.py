@@ -273,9 +273,7 @@ def test_no_file_is_left_if_one_cannot_be_made(run, files, sky):
     ],
 )
 def test_kind_and_roll(run, files, options, words, sky):
-    answer = run(
-        "align", files / "reference.fits", files / "image.fits", "-o", files / "o.fits", *options
-    )
+    answer = run("align", files / "reference.fits", files / "image.fits", "-o", files / "o.fits", *options)
     assert answer.status == 0
     assert words in history(files / "o.fits")
     assert sky.left_over(files / "o.fits") < TOLERANCE
