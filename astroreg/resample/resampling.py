@@ -131,8 +131,8 @@ def resample_to(
         Var(sum_j T_j R_j) = sum_k T_k^2 V_k / a^2 = sum_j T_j^2 V_j / a.
 
     ``variance = V / a`` is therefore the variance of independent pixels with the same noise on large
-    scales, for finer and coarser sources alike, and it is what is returned; ``noise_gain`` is the ratio
-    of the marginal variance to it.
+    scales, for finer and coarser sources alike, and it is what is returned (times 1.17 at most, for the
+    noise that the narrow Gaussian still aliases); ``noise_gain`` is the ratio of the marginal variance to it.
 
     References
     ----------
@@ -217,14 +217,14 @@ def _resampled(frame: Frame, source_wcs, target_wcs, grid: GridMap, cut: Window,
     data = out[0]
     weight = np.abs(out[1]) if bad.any() else np.zeros(data.shape)
     mask = ~(weight < BAD_WEIGHT) | ~np.isfinite(data)
-    per_area = _inverse_area(grid)
+    per_area = _inverse_area(grid) * (_aliased(sigma) if sigma else 1.0)
     if variance is not None:
         smallest = level if level is not None else planes[-1].min()
         resampled = level if level is not None else np.maximum(out[-1], smallest)
         variance = np.where(mask, np.nan, resampled * per_area / (1 - np.minimum(weight, BAD_WEIGHT)))
     data = np.where(mask, 0, data).astype(frame.data.dtype, copy=False)
-    ratio = float(1 / np.median(per_area))
-    gain = 1 / (4 * math.pi * sigma**2) if sigma else _spline_gain(grid, source_wcs, target_wcs) * ratio
+    ratio = float(np.nanmedian(grid.area_ratio()))
+    gain = _gaussian_gain(sigma) if sigma else _spline_gain(grid, source_wcs, target_wcs) * ratio
     name = "adaptive" if sigma else "interpolation"
     return Resampled(data, variance, mask, target_wcs, frame.unit, name, (0.0, 0.0), ratio, gain)
 
@@ -276,6 +276,20 @@ def _inverse_area(grid: GridMap) -> np.ndarray | float:
     ny, nx = grid.window.shape
     rows, columns = (np.linspace(0, NODES - 1, 2 * n + 1)[1::2] for n in (ny, nx))
     return 1 / ndimage.map_coordinates(ratio, np.meshgrid(rows, columns, indexing="ij"), order=1)
+
+
+def _aliased(sigma: float) -> float:
+    """Return the noise power on large scales over that of a resampling without aliasing.
+
+    Sampled at whole target pixels, the noise at all whole frequencies m adds to that at 0, with the squared
+    transform of the Gaussian, ``exp(-4 pi^2 sigma^2 m^2)``, as weight; two of them along each axis matter.
+    """
+    return (1 + 2 * math.exp(-4 * math.pi**2 * sigma**2)) ** 2
+
+
+def _gaussian_gain(sigma: float) -> float:
+    """Return the sum of the squared weights of a Gaussian over its noise power on large scales."""
+    return 1 / (4 * math.pi * sigma**2) / _aliased(sigma)
 
 
 @cache
