@@ -1,25 +1,46 @@
-"""Measure the offset between two images of extended emission and correct the WCS with it."""
+"""Measure the offset between two images of extended emission and correct the WCS with it.
+
+- `align`: the main job, two images with WCS on any grids; `measure`: three methods on one pair;
+- `chi2_shift`, `register_images`, `cross_correlation_shift`: the methods, each giving a `ShiftResult`;
+- `SkyCorrection`, `correct_wcs`, `correct_header`, `restore_header`, `correct_file`: the sky side;
+- `astroreg.simulation`, `astroreg.calibration`, `astroreg.transform`, `astroreg.plotting`: to try it out.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
 
 from astroreg.align import Alignment, align
 from astroreg.exceptions import AlreadyCorrectedError, AstroregWarning, CorrectionError
+from astroreg.files import apply_correction, correct_file, restore_file
 from astroreg.flags import ShiftFlag
+from astroreg.measure import Measurement, measure
 from astroreg.methods import chi2_shift, cross_correlation_shift, register_images
 from astroreg.results import ShiftResult
 from astroreg.sky import SkyCorrection, correct_header, correct_wcs, restore_header
+
+try:
+    __version__ = version("astroreg")
+except PackageNotFoundError:  # a source tree that is not installed
+    __version__ = "unknown"
 
 __all__ = [
     "Alignment",
     "AlreadyCorrectedError",
     "AstroregWarning",
     "CorrectionError",
+    "Measurement",
     "ShiftFlag",
     "ShiftResult",
     "SkyCorrection",
+    "__version__",
     "align",
+    "apply_correction",
     "chi2_shift",
+    "correct_file",
     "correct_header",
     "correct_wcs",
     "cross_correlation_shift",
+    "measure",
     "register_images",
+    "restore_file",
     "restore_header",
 ]

@@ -66,7 +66,7 @@ class PeakStep:
     def solve(self) -> tuple[Aligned, float]:
         """Iterate until the peak stands at zero; return the images there and the last step's length."""
         aligner, grid = self.aligner, self.aligner.grid
-        last = np.inf
+        last, before, share_of_step = np.inf, np.zeros(2), 1.0
         for iteration in range(_ITERATIONS):
             aligned = aligner.align()
             share = self._noise()[2]
@@ -76,6 +76,11 @@ class PeakStep:
             if last < self.tolerance and iteration > max(_FILTER_STEPS) + 1:
                 break
             step = np.clip(self.find_peak(self._cross_spectrum(aligned), grid), -1, 1)
+            if not self.resolution and step @ before < 0:
+                # A peak sharper than a parabola is stepped over, to and fro, by full steps.
+                share_of_step /= 2
+            before = step
+            step = step * share_of_step
             self._move_flux(aligned, sky)
             aligner.fraction = aligner.fraction + step
             centre = self._mean(sky)

@@ -17,7 +17,8 @@ from astroreg.estimators.overlap import Overlap, Plane, make_overlap
 
 _FEWEST_PIXELS = 16  # fewer usable pixels than this determine nothing
 _RECENTRE = 0.55  # beyond this fraction of a pixel the whole-pixel shift is chosen anew
-_RECENTRINGS = 4
+_RECENTRINGS = 5
+_FARTHEST = 12  # pixels: a fit that walks this far from the coarse peak follows noise
 
 
 @dataclass(frozen=True)
@@ -126,21 +127,21 @@ def _in_pixels(peak: Peak, block: int) -> Peak:
     return replace(peak, shift=peak.shift * block)
 
 
-def _fit_at(reference, image, whole, refiner, how, *, empirical=False):
-    """Return the fit that starts at a whole-pixel shift, and its canvas; None where nothing overlaps."""
+def _fit_at(reference, image, start, refiner, how, *, empirical=False):
+    """Return the fit that starts at a whole-pixel shift, and its canvas; no fit where it leads nowhere."""
+    whole, first = start, None
     for _ in range(_RECENTRINGS):
         overlap = make_overlap(reference, image, whole, periodic=how.periodic)
+        first = first or overlap
         if overlap.n_pixels < _FEWEST_PIXELS or not _varies(overlap):
-            return None, overlap
+            return None, first
         aligner = Aligner(overlap, fit_scale=how.fit_scale, fit_background=how.fit_background)
         fit = refiner(aligner).fit(empirical=empirical)
-        if not np.isfinite(fit.shift).all():
-            return None, overlap
+        if not np.isfinite(fit.shift).all() or np.abs(fit.shift - start).max() > _FARTHEST:
+            return None, first
         if np.abs(fit.shift - overlap.whole).max() <= _RECENTRE:
             break
         whole = np.rint(fit.shift).astype(int)
-        if np.abs(whole).max() > max(max(reference.shape), max(image.shape)):
-            return None, overlap
     return fit, overlap
 
 
