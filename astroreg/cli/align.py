@@ -124,6 +124,12 @@ def add_parser(commands: Any) -> None:
         default="zero",
         help="the roll, which a shift does not tell: zero (default), keep-pa, or an angle such as 0.1deg",
     )
+    group.add_argument(
+        "--systematic",
+        metavar="ANGLE",
+        type=opt.angle,
+        help="systematic error of the reference's own coordinates, for CSYER (default: none is written)",
+    )
     opt.add_general(parser)
     parser.set_defaults(run=run, parser=parser)
 
@@ -239,8 +245,14 @@ def _written(image: str, found: Alignment, target: Path | None, options: argpars
         return None
     if options.out_dir is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
-    history = [checksum_line(options.reference)]
-    return write_corrected(image, found, target, history=history, overwrite=options.overwrite)
+    return write_corrected(
+        image,
+        found,
+        target,
+        systematic=options.systematic,
+        history=[checksum_line(options.reference)],
+        overwrite=options.overwrite,
+    )
 
 
 def _write_table(outcomes: list[_Outcome], options: argparse.Namespace) -> None:

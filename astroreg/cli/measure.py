@@ -121,7 +121,9 @@ def pair_of_files(options: argparse.Namespace, terminal: Terminal) -> tuple[Fram
     if options.pixels or not (is_celestial(reference.wcs) and is_celestial(image.wcs)):
         terminal.detail("compared pixel by pixel")
         return reference, image
-    seen, _ = with_noise(reference)  # before resampling, which correlates it
+    seen, estimated = with_noise(reference)  # before resampling, which correlates it
+    if estimated and image.variance is not None:
+        terminal.note(f"{options.reference} has no uncertainty; its noise was estimated from its pixels")
     moved = resample_to(seen, image.wcs, image.shape)
     if not moved.covered:
         raise ValueError(

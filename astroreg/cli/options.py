@@ -16,6 +16,7 @@ __all__ = [
     "add_images",
     "add_json",
     "add_search",
+    "angle",
     "angle_or_pixels",
     "fraction",
     "hdu_selector",
@@ -125,6 +126,31 @@ def _quantity(text: str) -> u.Quantity | None:
     return quantity if quantity.isscalar else None
 
 
+def angle(text: str) -> u.Quantity:
+    """Read an angle > 0, such as ``0.1arcsec``.
+
+    Parameters
+    ----------
+    text : str
+        What the user typed.
+
+    Returns
+    -------
+    Quantity
+        The angle.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is none.
+    """
+    quantity = _quantity(text)
+    is_angle = quantity is not None and quantity.unit.is_equivalent(u.arcsec)
+    if not is_angle or not (np.isfinite(quantity) and quantity.value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no angle > 0; write it as 0.1arcsec")
+    return quantity
+
+
 def roll(text: str) -> str | u.Quantity:
     """Read ``zero``, ``keep-pa`` or an angle.
 
@@ -145,10 +171,10 @@ def roll(text: str) -> str | u.Quantity:
     """
     if text in ("zero", "keep-pa"):
         return text
-    angle = _quantity(text)
-    if angle is None or not (angle.unit.is_equivalent(u.deg) and np.isfinite(angle)):
+    quantity = _quantity(text)
+    if quantity is None or not (quantity.unit.is_equivalent(u.deg) and np.isfinite(quantity)):
         raise argparse.ArgumentTypeError(f"{text!r} is no roll; write zero, keep-pa, or 0.1deg")
-    return angle
+    return quantity
 
 
 def hdu_selector(text: str) -> int | str | tuple[str, int]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
+from astroreg import __version__
 from astroreg.cli import align, calibrate, demo, measure, undo
-from astroreg.cli.records import program_version
 from astroreg.cli.status import Status
 from astroreg.cli.terminal import Terminal
 
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         After ``--help`` and ``--version`` (0) and for wrong usage (2).
     """
     options = build_parser().parse_args(argv)
+    options.call = shlex.join(["astroreg", *(sys.argv[1:] if argv is None else argv)])
     terminal = Terminal(options.quiet, options.verbose, options.debug)
     with terminal.telling_warnings():
         try:
@@ -85,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"astroreg {program_version()}")
+    parser.add_argument("--version", action="version", version=f"astroreg {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for command in _COMMANDS:
         command.add_parser(commands)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
+from astroreg import __version__
 from astroreg.cli.status import Status
 from astroreg.flags import describe
 from astroreg.measure import Measurement
 from astroreg.results import ShiftResult
 
-__all__ = ["document", "measurement_record", "program_version", "result_record", "table_record"]
+__all__ = ["document", "measurement_record", "result_record", "table_record"]
 
 
 _NUMBERS = ("chi2", "dof", "reduced_chi2", "correlation", "overlap", "n_pixels", "false_alarm_probability")
@@ -39,22 +39,8 @@ def document(command: str, status: Status, content: dict[str, Any]) -> str:
     str
         ASCII; not-a-number and infinity are null.
     """
-    head = {"program": "astroreg", "version": program_version(), "command": command}
+    head = {"program": "astroreg", "version": __version__, "command": command}
     return json.dumps(_plain(head | {"exit_status": int(status)} | content), indent=2, allow_nan=False)
-
-
-def program_version() -> str:
-    """Return the version of the package that is installed.
-
-    Returns
-    -------
-    str
-        "unknown" for a tree that is not installed.
-    """
-    try:
-        return version("astroreg")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def result_record(result: ShiftResult) -> dict[str, Any]:

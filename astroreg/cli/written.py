@@ -40,7 +40,13 @@ def checksum_line(path: str) -> str:
 
 
 def write_corrected(
-    image: str, found: Alignment, target: Path, *, history: list[str], overwrite: bool
+    image: str,
+    found: Alignment,
+    target: Path,
+    *,
+    history: list[str],
+    overwrite: bool,
+    systematic: u.Quantity | None = None,
 ) -> Path:
     """Write a copy of a file with the WCS of all HDUs of the exposure corrected.
 
@@ -56,6 +62,8 @@ def write_corrected(
         Lines for HISTORY, besides those about the measurement.
     overwrite : bool
         Whether it may be replaced.
+    systematic : Quantity, optional
+        Systematic error of the reference's coordinates.
 
     Returns
     -------
@@ -69,6 +77,7 @@ def write_corrected(
         overwrite=overwrite,
         kind=found.kind,
         roll=found.roll,
+        systematic=systematic,
         history=[*found.history(), *history],
     )
 

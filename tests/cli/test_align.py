@@ -12,8 +12,8 @@ from astropy.io import fits
 from astropy.table import QTable
 from astropy.wcs import WCS
 
+from astroreg import __version__
 from astroreg.cli import align as command
-from astroreg.cli.records import program_version
 
 # Injected is a shift of 4.1 pixels. The noise allows about 0.005 pixel: 0.05 is ten sigma.
 TOLERANCE = 0.05
@@ -49,7 +49,7 @@ def test_history_says_how_it_was_measured(run, files):
     assert "measured dx = 3.4" in text
     assert "by chi2_shift, attached uncertainty" in text
     assert f"SHA-256 of the reference begins {digest[:24]}" in text
-    assert f"astroreg {program_version()}: WCS ' ' corrected 20" in text
+    assert f"astroreg {__version__}: WCS ' ' corrected 20" in text
     assert "reference.fits" in text
 
 
@@ -279,6 +279,12 @@ def test_kind_and_roll(run, files, options, words, sky):
     assert sky.left_over(files / "o.fits") < TOLERANCE
 
 
+def test_systematic_error_of_the_reference(run, files):
+    out = files / "o.fits"
+    run("align", files / "reference.fits", files / "image.fits", "-o", out, "--systematic", "0.36arcsec")
+    assert fits.getheader(out)["CSYER1"] == pytest.approx(1e-4)  # in degrees, the unit of the axis
+
+
 def test_units_of_max_shift(run, files):
     # 6 arcsec = 6 pixels reach the shift of 4.1, 3 arcsec do not
     wide, narrow = (
@@ -330,6 +336,7 @@ def test_verbose_tells_the_passes_and_quiet_nothing(run, files):
         (["r", "i", "-o", "o", "--min-overlap", "2"], "'2' is no fraction"),
         (["r", "i", "-o", "o", "--method", "magic"], "invalid choice: 'magic'"),
         (["r", "i", "-o", "o", "--roll", "left"], "'left' is no roll"),
+        (["r", "i", "-o", "o", "--systematic", "3pix"], "'3pix' is no angle > 0"),
         (["r", "i", "-o", "o", "--iterations", "0"], "'0' is no whole number > 0"),
         (["r", "i", "-o", "o", "--over"], "unrecognized arguments: --over"),
     ],
