@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -307,6 +309,40 @@ class ShiftResult:
         from astroreg.plotting import plot_delta_chi2
 
         return plot_delta_chi2(self, ax=ax)
+
+    def report(
+        self,
+        path: str | os.PathLike,
+        *,
+        reference: Any = None,
+        image: Any = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write the result as one HTML page that needs no other file and no network.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The page to write.
+        reference, image : NDData, CCDData, HDU, path, Quantity or array, optional
+            The images as they were given to the method, for the pictures. An `Alignment` knows its
+            reference, and its image where that was corrected.
+        overwrite : bool, default False
+            Whether an existing page may be replaced.
+
+        Returns
+        -------
+        Path
+            The page; see `astroreg.report.write_report`, which can tell more.
+
+        Raises
+        ------
+        FileExistsError
+            If the page exists and may not be replaced.
+        """
+        from astroreg.report import write_report
+
+        return write_report(self, path, reference=reference, image=image, overwrite=overwrite)
 
     def to_table(self) -> QTable:
         """Return the numbers as a table of one row, which can be written as ECSV and read back.
