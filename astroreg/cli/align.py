@@ -28,6 +28,7 @@ examples:
   astroreg align reference.fits night1.fits night2.fits --out-dir corrected
   astroreg align reference.fits image.fits --max-shift 5arcsec --dry-run --json
   astroreg align sky.fits exposure.fits --image-hdu SCI,1 -o out.fits
+  astroreg align reference.fits image.fits -o out.fits --report page.html
 
 All HDUs of the exposure are corrected with one rotation; everything else is
 copied byte for byte. The old WCS is kept in the header ("astroreg undo"
@@ -52,7 +53,8 @@ JSON:
     "scale", "background": {value, error, unit},
     "chi2", "dof", "reduced_chi2", "correlation", "overlap", "n_pixels",
     "false_alarm_probability", "flags": {value, names, sentences}.
-  Unknown numbers are null.
+  Unknown numbers are null. Where nothing could be begun (no reference, a file
+  in the way) nothing is printed on stdout, and the exit status is 1.
 """
 
 
@@ -144,6 +146,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--table", metavar="FILE", help="the numbers of all images as an ECSV table")
     group.add_argument("--head", metavar="FILE", help="the corrected WCS as a .head file for SCAMP and SWarp")
+    group.add_argument("--report", metavar="FILE", help="one HTML page about the answer, with pictures")
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
     group.add_argument("--force", action="store_true", help="write even if the answer is flagged")
     group.add_argument("--dry-run", action="store_true", help="measure, write nothing")
@@ -169,7 +172,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Status:
     targets = output_paths(
         options.images, output=options.output, out_dir=options.out_dir, suffix=options.suffix
     )
-    extras = [Path(name) for name in (options.table, options.head) if name is not None]
+    extras = [Path(name) for name in (options.table, options.head, options.report) if name is not None]
     if not options.dry_run:
         check_targets([*targets, *extras], reference=options.reference, overwrite=options.overwrite)
     reference = as_frame(options.reference, argument="reference", hdu=options.reference_hdu)
@@ -190,9 +193,11 @@ def _check_usage(options: argparse.Namespace) -> None:
     """Refuse combinations that make no sense, with the usage."""
     if len(options.images) > 1 and options.output is not None:
         options.parser.error("-o is for one image; give --out-dir DIR for several")
-    if len(options.images) > 1 and options.head is not None:
-        options.parser.error("--head is for one image; run the command once for each")
-    if not (options.output or options.out_dir or options.table or options.head or options.dry_run):
+    for name in ("head", "report"):
+        if len(options.images) > 1 and getattr(options, name) is not None:
+            options.parser.error(f"--{name} is for one image; run the command once for each")
+    extras = options.table or options.head or options.report
+    if not (options.output or options.out_dir or extras or options.dry_run):
         options.parser.error("where to? give -o OUT or --out-dir DIR, or --dry-run to write nothing")
 
 
@@ -201,20 +206,24 @@ def _outcome(
 ) -> _Outcome:
     """Measure one image and write what is to be written; an error does not stop the others."""
     try:
-        found = _aligned(reference, image, options)
+        frame = as_frame(image, argument="image", hdu=options.image_hdu)
+        found = _aligned(reference, frame, options)
         for number, one in enumerate(found.passes, 1):
             terminal.detail(f"pass {number}: {str(one).splitlines()[0]}")
         status = Status.TRUSTED if found.ok else Status.FLAGGED
         may_write = not options.dry_run and (found.ok or (options.force and found.determined))
         if not found.ok:
             _tell_flags(found, image, may_write, terminal)
-        return _Outcome(image, status, found, _written(image, found, target, options) if may_write else None)
+        output = _written(image, found, target, options) if may_write else None
+        if options.report is not None and not options.dry_run:
+            _report(frame, found, output, options)
+        return _Outcome(image, status, found, output)
     except Exception as error:
         terminal.failure(error, subject=image)
         return _Outcome(image, Status.FAILED, error=one_line(error))
 
 
-def _aligned(reference: Frame, image: str, options: argparse.Namespace) -> Alignment:
+def _aligned(reference: Frame, image: Frame, options: argparse.Namespace) -> Alignment:
     """Call the library; what its warning at the end says is said in this program's words."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="the WCS was not corrected")
@@ -226,7 +235,6 @@ def _aligned(reference: Frame, image: str, options: argparse.Namespace) -> Align
             kind=options.kind,
             roll=options.roll,
             match_beams=options.match_beams,
-            image_hdu=options.image_hdu,
             **opt.search_options(options),
         )
 
@@ -251,6 +259,20 @@ def _written(image: str, found: Alignment, target: Path | None, options: argpars
         target,
         systematic=options.systematic,
         history=[checksum_line(options.reference)],
+        overwrite=options.overwrite,
+    )
+
+
+def _report(image: Frame, found: Alignment, output: Path | None, options: argparse.Namespace) -> None:
+    """Write the page, of an answer that is flagged too: it says why."""
+    from astroreg.report import write_report
+
+    write_report(
+        found,
+        options.report,
+        image=image,
+        corrected=output,
+        call=options.call,
         overwrite=options.overwrite,
     )
 

@@ -312,6 +312,17 @@ def test_hdu_choice(run, files, sky):
     assert before.separation(other).to_value(u.arcsec) == pytest.approx(np.hypot(*sky.shift), abs=TOLERANCE)
 
 
+@pytest.mark.parametrize(("name", "status"), [("image.fits", 0), ("noise.fits", 3)])
+def test_report(run, files, name, status):
+    page = files / "a page.html"
+    answer = run("align", files / "reference.fits", files / name, "-o", files / "o.fits", "--report", page)
+    assert answer.status == status
+    text = page.read_text(encoding="utf-8")
+    assert "astroreg align " in text  # how to make it again
+    assert ("NO_SIGNAL" in text) == (status == 3)
+    assert ("CRVAL1" in text) == (status == 0)  # what changed in the header
+
+
 def test_empirical_errors(run, files):
     answer = run("align", files / "reference.fits", files / "image.fits", "--dry-run", "--empirical")
     assert "(chi2_shift, empirical uncertainty)" in answer.out
@@ -329,6 +340,7 @@ def test_verbose_tells_the_passes_and_quiet_nothing(run, files):
         (["r", "i"], "where to? give -o OUT or --out-dir DIR"),
         (["r", "i", "j", "-o", "o"], "-o is for one image"),
         (["r", "i", "j", "--head", "h"], "--head is for one image"),
+        (["r", "i", "j", "--out-dir", "d", "--report", "p"], "--report is for one image"),
         (["r", "i", "-o", "o", "--out-dir", "d"], "not allowed with"),
         (["r", "-o", "o"], "required: IMAGE"),
         (["r", "i", "-o", "o", "--max-shift", "5kg"], "'5kg' is no length > 0; write it as 5arcsec"),
