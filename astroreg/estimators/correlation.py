@@ -20,6 +20,7 @@ from astroreg.estimators.overlap_sums import overlap_sums
 LONGEST_SIDE = 256
 _HALF = 0.5
 _CHANCE = 0.3  # of the best score: what a small overlap may reach by chance
+_APART_FROM_PATTERN = 2  # pixels: nearer to 0 a peak cannot be told from the pattern's
 _APART = 4  # pixels: summits of one massif this far apart are two
 
 
@@ -58,7 +59,9 @@ class Coarse:
     at_bound : bool
         The best shift lies on the edge of what was searched.
     fixed_pattern : bool
-        A spike one pixel wide at shift 0 was set aside.
+        The correlation has a spike one pixel wide at shift 0.
+    set_aside : bool
+        The spike was set aside, the peak lying elsewhere.
     trials : int
         Number of whole-pixel shifts searched.
     surface : Surface
@@ -69,6 +72,7 @@ class Coarse:
     rival: Peak | None = None
     at_bound: bool = False
     fixed_pattern: bool = False
+    set_aside: bool = False
     trials: int = 0
     surface: Surface | None = field(default=None, repr=False)
 
@@ -187,13 +191,22 @@ def coarse_shift(
     first, best, pattern = _best_of_the_sky(score, surface)
     if best is None:
         return Coarse(None, trials=trials, surface=surface)
-    pattern = pattern or max(abs(best[0] - first[0]), abs(best[1] - first[1])) > 1
-    score = without_zero_lag(score, surface) if pattern else score
+    moved = max(abs(best[0] - first[0]), abs(best[1] - first[1])) > 1
+    # A sky of sharp stars that has hardly moved has its own spike there, which nothing tells from a pattern's.
+    aside = (pattern or moved) and np.hypot(surface.x[best[1]], surface.y[best[0]]) > _APART_FROM_PATTERN
+    best = best if aside else first
+    score = without_zero_lag(score, surface) if aside else score
     j, i = best
     neighbours = allowed[max(0, j - 1) : j + 2, max(0, i - 1) : i + 2]
     at_bound = bool(not neighbours.all() or neighbours.size < 9) and not periodic
     return Coarse(
-        _peak(surface, score, best), _rival(surface, score, best), at_bound, pattern, trials, surface
+        _peak(surface, score, best),
+        _rival(surface, score, best),
+        at_bound=at_bound,
+        fixed_pattern=bool(pattern or aside),
+        set_aside=bool(aside),
+        trials=trials,
+        surface=surface,
     )
 
 

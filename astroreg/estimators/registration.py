@@ -91,9 +91,11 @@ def search(reference: Plane, image: Plane, how: Search) -> Coarse:
     limit = None if how.max_shift is None else how.max_shift / block + (0.5 if block > 1 else 0)
     bounds = {"max_shift": limit, "min_overlap": how.min_overlap, "periodic": how.periodic}
     coarse = coarse_shift(*small, **bounds)
-    if coarse.fixed_pattern:
+    if coarse.set_aside:
         # The pattern's hot pixels blur the search: once more without them.
-        coarse = replace(coarse_shift(*without_shared_outliers(*small), **bounds), fixed_pattern=True)
+        coarse = replace(
+            coarse_shift(*without_shared_outliers(*small), **bounds), fixed_pattern=True, set_aside=True
+        )
     if block == 1 or coarse.peak is None:
         return coarse
     peak = coarse.peak
@@ -182,7 +184,7 @@ def register(
     coarse = coarse or search(reference, image, how)
     if coarse.peak is None:
         return Outcome(None, coarse)
-    if coarse.fixed_pattern:
+    if coarse.set_aside:
         reference, image = without_shared_outliers(reference, image)
     fit, overlap = _fit_at(reference, image, np.rint(coarse.peak.shift), refiner, how, empirical=empirical)
     if fit is None:
