@@ -125,6 +125,16 @@ def test_wrong_uncertainties_are_told(method, pair, factor):
     assert_allclose(result.reduced_chi2, factor**-2, rtol=0.1)
 
 
+def test_noise_that_is_correlated_is_told(method):
+    """Its chi-squared is right and the attached errors are three times too small."""
+    pair = simulate_pair((72, 72), correlation=1.5, snr=10, rng=3)
+    with pytest.warns(AstroregWarning, match="BAD_CHI2"):
+        attached = method(pair.reference, pair.image)
+    empirical = method(pair.reference, pair.image, uncertainty="empirical")
+    assert (empirical.shift_error > 1.5 * attached.shift_error).all()
+    assert np.abs(((empirical.shift - pair.shift) / empirical.shift_error).value).max() < 5
+
+
 @pytest.mark.parametrize("factor", [0.2, 1.0, 5.0])
 def test_empirical_errors_do_not_believe_the_uncertainties(method, pair, factor):
     frames = [
