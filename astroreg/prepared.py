@@ -12,6 +12,7 @@ from astropy import units as u
 from astroreg.estimators.correlation import Coarse, delta_chi2_of
 from astroreg.estimators.delta_chi2 import delta_chi2_map
 from astroreg.estimators.equations import Fit
+from astroreg.estimators.levels import Flux, Pyramid
 from astroreg.estimators.noise import noise_variance
 from astroreg.estimators.overlap import Plane
 from astroreg.estimators.registration import Outcome, Refiner, Search, register, search
@@ -28,6 +29,7 @@ _RIVAL_DELTA_CHI2 = 25.0
 _RIVAL_HEIGHT = 0.9
 # Reduced chi-squared this far from 1 (and by five of its sampling errors) is not what was promised.
 _CHI2_SLACK = 0.2
+_SIDE_FOR_STATISTICS = 1024
 # Residuals that are nothing but rounding: one image given twice.
 _IDENTICAL = 1e-9
 _SCATTER_SLACK = 2.0  # in variance: errors wrong by a factor of 1.4
@@ -48,14 +50,6 @@ class Options:
 
     search: Search
     empirical: bool
-
-
-@dataclass(frozen=True)
-class _Flux:
-    """How pixel values were standardised: ``value = offset + factor * standardised``."""
-
-    offset: float
-    factor: float
 
 
 def prepare(
@@ -113,30 +107,31 @@ class PreparedPair:
 
     def __init__(self, reference: Frame, image: Frame, options: Options):
         self.reference, self.image, self.options = reference, image, options
-        self.flux = self._fluxes()
         variances = (reference.variance, image.variance)
         # Two images said to be noiseless: what is left between them is the only measure of an error.
         self.noise_estimated = any(v is None for v in variances) or not any(v.any() for v in variances)
-        self.planes = tuple(_plane(f, x) for f, x in zip((reference, image), self.flux, strict=True))
+        planes = [_plane(frame) for frame in (reference, image)]
+        self.flux = self._fluxes(planes)
+        self.pyramids = tuple(Pyramid(p, x) for p, x in zip(planes, self.flux, strict=True))
 
     @property
     def empirical(self) -> bool:
         """Whether the errors come from the residuals: asked for, or for want of uncertainties."""
         return self.options.empirical or self.noise_estimated
 
-    def _fluxes(self) -> tuple[_Flux, _Flux]:
+    def _fluxes(self, planes: list[Plane]) -> tuple[Flux, Flux]:
         """Choose the standardisation that leaves what is not fitted as it is."""
-        stats = [_mean_and_spread(f) for f in (self.reference, self.image)]
+        stats = [_mean_and_spread(p) for p in planes]
         factors = [s for _, s in stats] if self.options.search.fit_scale else [stats[1][1]] * 2
         offsets = [m for m, _ in stats]
         if not self.options.search.fit_background:
             offsets = [0.0, 0.0] if self.options.search.fit_scale else [stats[1][0]] * 2
-        return tuple(_Flux(o, f) for o, f in zip(offsets, factors, strict=True))
+        return tuple(Flux(o, f) for o, f in zip(offsets, factors, strict=True))
 
     @cached_property
     def coarse(self) -> Coarse:
         """The coarse search, made once."""
-        return search(*self.planes, self.options.search)
+        return search(*self.pyramids, self.options.search)
 
     def result(self, refiner: Refiner, *, method: str, delta_chi2: bool) -> ShiftResult:
         """Register with one fine step and return the result.
@@ -156,7 +151,7 @@ class PreparedPair:
             With NaN and a flag where nothing was determined.
         """
         outcome = register(
-            *self.planes, refiner, self.options.search, empirical=self.empirical, coarse=self.coarse
+            *self.pyramids, refiner, self.options.search, empirical=self.empirical, coarse=self.coarse
         )
         common = {
             "method": method,
@@ -178,13 +173,13 @@ class PreparedPair:
 
     def _numbers(self, outcome: Outcome) -> dict[str, Any]:
         """Return the fitted numbers in the images' own units."""
-        fit = outcome.fit
+        fit, block = outcome.fit, outcome.block
         scale, background, scale_error, background_error = self._flux_of(fit)
         ratio = self.image.unit / self.reference.unit
-        smaller = max(1, min(p.count for p in self.planes))
+        smaller = max(1, min(p.count for p in (self.pyramids[0].plane, self.pyramids[1].plane)))
         return {
-            "shift": fit.shift * u.pixel,
-            "covariance": fit.covariance * u.pixel**2,
+            "shift": block * fit.shift * u.pixel,
+            "covariance": block**2 * fit.covariance * u.pixel**2,
             "scale": scale * ratio,
             "scale_error": scale_error * ratio,
             "background": background * self.image.unit,
@@ -192,8 +187,8 @@ class PreparedPair:
             "chi2": fit.chi2,
             "dof": float(fit.n_pixels - fit.n_parameters),
             "correlation": fit.correlation,
-            "overlap": fit.n_pixels / smaller,
-            "n_pixels": fit.n_pixels,
+            "overlap": block**2 * fit.n_pixels / smaller,
+            "n_pixels": block**2 * fit.n_pixels,
         }
 
     def _flux_of(self, fit: Fit) -> tuple[float, float, float, float]:
@@ -252,24 +247,26 @@ class PreparedPair:
         return ShiftFlag.BAD_CHI2 if bad and fit.chi2 > _IDENTICAL * dof else ShiftFlag(0)
 
 
-def _mean_and_spread(frame: Frame) -> tuple[float, float]:
-    """Return mean and standard deviation of the good pixels; a spread of 1 for a constant image."""
-    values = frame.data if frame.mask is None else frame.data[~frame.mask]
+def _mean_and_spread(plane: Plane) -> tuple[float, float]:
+    """Return mean and standard deviation of the good pixels, of a part of them where they are many."""
+    step = max(1, max(plane.shape) // _SIDE_FOR_STATISTICS)
+    data = plane.data[::step, ::step]
+    values = data if plane.good is None else data[plane.good[::step, ::step]]
+    if values.size == 0:
+        values = plane.data if plane.good is None else plane.data[plane.good]
     mean = float(values.mean(dtype=float))
-    spread = float(np.sqrt(np.mean((values - mean) ** 2, dtype=float)))
+    spread = float(np.sqrt(np.mean(np.square(values.astype(float) - mean))))
     return mean, spread if spread > 0 else 1.0
 
 
-def _plane(frame: Frame, flux: _Flux) -> Plane:
-    """Return the frame's arrays, standardised, with an estimated variance where none is attached."""
-    data = (frame.data - frame.data.dtype.type(flux.offset)) / frame.data.dtype.type(flux.factor)
+def _plane(frame: Frame) -> Plane:
+    """Return the frame's arrays, with an estimated variance where none is attached."""
     good = None if frame.mask is None else ~frame.mask
-    if frame.variance is None:
-        variance = noise_variance(data, good)
+    variance = frame.variance
+    if variance is None:
+        variance = noise_variance(frame.data, good)
         variance = variance if np.isfinite(variance) else 0.0
-    else:
-        variance = frame.variance / flux.factor / flux.factor
-    return Plane(data, variance, good)
+    return Plane(frame.data, variance, good)
 
 
 def _rival(coarse: Coarse) -> RivalPeak | None:
@@ -284,4 +281,5 @@ def _map(outcome: Outcome) -> DeltaChi2Map | None:
     if found is None:
         return None
     delta, x, y = found
-    return DeltaChi2Map(delta, (fit.shift[0] + x) * u.pixel, (fit.shift[1] + y) * u.pixel)
+    block = outcome.block
+    return DeltaChi2Map(delta, block * (fit.shift[0] + x) * u.pixel, block * (fit.shift[1] + y) * u.pixel)

@@ -88,32 +88,13 @@ class Surface:
     overlap: np.ndarray
 
 
-def block_average(plane: Plane, block: int) -> Plane:
-    """Return `plane` averaged in blocks of `block` x `block` pixels; a block at least half good is good."""
-    if block == 1:
-        return plane
-    ny, nx = (n // block for n in plane.shape)
-    cells = (slice(0, ny * block), slice(0, nx * block))
-    fold = lambda a: a[cells].reshape(ny, block, nx, block)  # noqa: E731
-    variance = plane.variance
-    if plane.good is None:
-        data = fold(plane.data).mean((1, 3))
-        variance = fold(variance).mean((1, 3)) / block**2 if np.ndim(variance) else variance / block**2
-        return Plane(data, variance, None)
-    good = fold(plane.good)
-    count = good.sum((1, 3))
-    safe = np.maximum(count, 1)
-    data = np.where(good, fold(plane.data), 0).sum((1, 3)) / safe
-    if np.ndim(variance):
-        variance = np.where(good, fold(variance), 0).sum((1, 3)) / safe**2
-    else:
-        variance = variance / safe
-    return Plane(data.astype(plane.data.dtype), variance, count >= _HALF * block**2)
-
-
-def search_block(shapes, *, longest: int = LONGEST_SIDE) -> int:
-    """Return the block size at which the longest side has at most `longest` blocks."""
-    return max(1, -(-max(max(shape) for shape in shapes) // longest))
+def search_block(shapes, *, periodic: bool = False) -> int:
+    """Return the smallest block with which no side has more than 256 blocks; blocks tile a periodic image."""
+    block = max(1, -(-max(max(shape) for shape in shapes) // LONGEST_SIDE))
+    if not periodic:
+        return block
+    tiling = [b for b in range(block, 2 * block + 1) if not any(n % b for n in shapes[1])]
+    return tiling[0] if tiling else 1
 
 
 def correlation_surface(reference: Plane, image: Plane, *, periodic: bool = False) -> Surface:
@@ -192,7 +173,7 @@ def coarse_shift(
     if best is None:
         return Coarse(None, trials=trials, surface=surface)
     moved = max(abs(best[0] - first[0]), abs(best[1] - first[1])) > 1
-    # A sky of sharp stars that has hardly moved has its own spike there, which nothing tells from a pattern's.
+    # A sky of sharp stars that has hardly moved has a spike of its own there; nothing tells the two apart.
     aside = (pattern or moved) and np.hypot(surface.x[best[1]], surface.y[best[0]]) > _APART_FROM_PATTERN
     best = best if aside else first
     score = without_zero_lag(score, surface) if aside else score

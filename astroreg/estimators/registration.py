@@ -9,14 +9,17 @@ import numpy as np
 
 from astroreg.estimators.alignment import Aligner
 from astroreg.estimators.chi_squared import ChiSquaredStep
-from astroreg.estimators.correlation import Coarse, Peak, block_average, coarse_shift, search_block
+from astroreg.estimators.correlation import Coarse, coarse_shift, search_block
 from astroreg.estimators.detection import false_alarm_probability
 from astroreg.estimators.equations import Fit
 from astroreg.estimators.fixed_pattern import shared_outliers
-from astroreg.estimators.overlap import Overlap, Plane, make_overlap
+from astroreg.estimators.levels import Pyramid, complete_block
+from astroreg.estimators.overlap import Overlap, Plane, make_overlap, overlap_extent
+from astroreg.estimators.template import wiener_rings
 
 _FEWEST_PIXELS = 16  # fewer usable pixels than this determine nothing
 _RECENTRE = 0.55  # beyond this fraction of a pixel the whole-pixel shift is chosen anew
+_WINDOW = 256  # pixels a side of the window from which the resolution needed is told
 _RECENTRINGS = 5
 _FARTHEST = 12  # pixels: a fit that walks this far from the coarse peak follows noise
 
@@ -58,24 +61,27 @@ class Outcome:
         The canvas of the fit.
     false_alarm : float
         Probability that unrelated images would match as well.
+    block : int
+        Pixels a side of the blocks on which the fit was made: its lengths are in blocks.
     """
 
     fit: Fit | None
     coarse: Coarse
     overlap: Overlap | None = field(default=None, repr=False)
     false_alarm: float = float("nan")
+    block: int = 1
 
 
 # Aligner -> an object with fit(empirical=...)
 Refiner = Callable[[Aligner], object]
 
 
-def search(reference: Plane, image: Plane, how: Search) -> Coarse:
+def search(reference: Pyramid, image: Pyramid, how: Search) -> Coarse:
     """Find the shift to the pixel, or to a small part of a block where the search is made on blocks.
 
     Parameters
     ----------
-    reference, image : Plane
+    reference, image : Pyramid
         The images.
     how : Search
         The bounds.
@@ -85,9 +91,8 @@ def search(reference: Plane, image: Plane, how: Search) -> Coarse:
     Coarse
         With shifts in pixels of the images.
     """
-    # Blocks of a periodic image must tile it; there it is searched pixel by pixel.
-    block = 1 if how.periodic else search_block((reference.shape, image.shape))
-    small = [block_average(plane, block) for plane in (reference, image)]
+    block = search_block((reference.shape, image.shape), periodic=how.periodic)
+    small = [pyramid.coarse(block) for pyramid in (reference, image)]
     limit = None if how.max_shift is None else how.max_shift / block + (0.5 if block > 1 else 0)
     bounds = {"max_shift": limit, "min_overlap": how.min_overlap, "periodic": how.periodic}
     coarse = coarse_shift(*small, **bounds)
@@ -99,18 +104,36 @@ def search(reference: Plane, image: Plane, how: Search) -> Coarse:
     if block == 1 or coarse.peak is None:
         return coarse
     peak = coarse.peak
-    fine = _fit_at(small[0], small[1], np.rint(peak.shift), ChiSquaredStep, how)[0]
-    near = fine is not None and np.abs(fine.shift - peak.shift).max() < 1.5
-    shift = block * (fine.shift if near else peak.shift)
-    rival = coarse.rival and _in_pixels(coarse.rival, block)
-    surface = coarse.surface
-    return replace(
-        coarse,
-        peak=replace(peak, shift=shift),
-        rival=rival,
-        trials=coarse.trials * block**2,
-        surface=replace(surface, x=surface.x * block, y=surface.y * block),
-    )
+    fit = _fit_at(small[0], small[1], np.rint(peak.shift), ChiSquaredStep, how)[0]
+    near = fit is not None and np.abs(fit.shift - peak.shift).max() < 1.5
+    shift = block * (fit.shift if near else peak.shift)
+    rival = coarse.rival and replace(coarse.rival, shift=coarse.rival.shift * block)
+    surface = replace(coarse.surface, x=coarse.surface.x * block, y=coarse.surface.y * block)
+    trials = coarse.trials * block**2
+    return replace(coarse, peak=replace(peak, shift=shift), rival=rival, trials=trials, surface=surface)
+
+
+def _level(reference: Pyramid, image: Pyramid, coarse: Coarse, how: Search) -> tuple[int, np.ndarray]:
+    """Return the block at which to fit and the best shift so far, from a window of the overlap's middle."""
+    start = coarse.peak.shift
+    shapes = (reference.shape, image.shape)
+    if min(map(min, shapes)) < 2 * _WINDOW:
+        return 1, start
+    whole = np.rint(start).astype(int)
+    extent = overlap_extent(*shapes, whole)
+    if how.periodic or min(high - low for low, high in extent) < _WINDOW:
+        return 1, start
+    corner = [(low + high - _WINDOW) // 2 for low, high in extent]
+    rows, columns = (slice(c, c + _WINDOW) for c in corner)
+    first = reference.window(*(slice(s.start - n, s.stop - n) for s, n in zip((rows, columns), whole[::-1])))
+    second = image.window(rows, columns)
+    fit, overlap = _fit_at(first, second, (0, 0), ChiSquaredStep, how)
+    if fit is None or not fit.converged:
+        return 1, start
+    aligned, box = fit.equations.aligned, overlap.box
+    k, h, power = wiener_rings(aligned.a[box], aligned.b[box], 0.5 * (aligned.a[box] + aligned.b[box]))
+    block = complete_block(k, h, power, min(map(min, shapes)))
+    return block, whole + fit.shift
 
 
 def without_shared_outliers(reference: Plane, image: Plane) -> tuple[Plane, Plane]:
@@ -123,10 +146,6 @@ def without_shared_outliers(reference: Plane, image: Plane) -> tuple[Plane, Plan
             good &= plane.good
     hot = shared_outliers(reference.data, image.data, good)
     return tuple(replace(p, good=~hot if p.good is None else p.good & ~hot) for p in (reference, image))
-
-
-def _in_pixels(peak: Peak, block: int) -> Peak:
-    return replace(peak, shift=peak.shift * block)
 
 
 def _fit_at(reference, image, start, refiner, how, *, empirical=False):
@@ -165,7 +184,7 @@ def register(
 
     Parameters
     ----------
-    reference, image : Plane
+    reference, image : Pyramid
         The images, finite on their good pixels.
     refiner : callable
         Makes the fine step from an `Aligner`.
@@ -184,9 +203,12 @@ def register(
     coarse = coarse or search(reference, image, how)
     if coarse.peak is None:
         return Outcome(None, coarse)
+    block, start = _level(reference, image, coarse, how)
+    planes = reference.fine(block), image.fine(block)
     if coarse.set_aside:
-        reference, image = without_shared_outliers(reference, image)
-    fit, overlap = _fit_at(reference, image, np.rint(coarse.peak.shift), refiner, how, empirical=empirical)
+        planes = without_shared_outliers(*planes)
+    fit, overlap = _fit_at(*planes, np.rint(start / block).astype(int), refiner, how, empirical=empirical)
     if fit is None:
         return Outcome(None, coarse, overlap)
-    return Outcome(fit, coarse, overlap, false_alarm_probability(fit.equations, overlap.box, coarse.trials))
+    false_alarm = false_alarm_probability(fit.equations, overlap.box, coarse.trials)
+    return Outcome(fit, coarse, overlap, false_alarm, block)

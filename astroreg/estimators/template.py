@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import isotonic_regression
-from scipy.signal.windows import tukey
 
 from astroreg.estimators.fourier import FourierGrid
 
@@ -15,8 +13,17 @@ _LONGEST_RADIUS = np.sqrt(0.5)  # of a frequency, cycles per pixel
 
 def taper(shape: tuple[int, int], fraction: float = _TAPER) -> np.ndarray:
     """Return a window that is 1 inside and falls to 0 at the edges, as a cosine."""
-    # Without the two outer samples, which are zero: a pixel of no weight helps nobody.
-    return np.outer(*(tukey(n + 2, fraction)[1:-1] for n in shape))
+    return np.outer(*(_raised_edges(n, fraction) for n in shape))
+
+
+def _raised_edges(n, fraction):
+    """Return 1 with half a cosine at either end, over `fraction` of the length in all, nowhere zero."""
+    edge = max(1, int(fraction * (n + 1) / 2))
+    rise = 0.5 * (1 - np.cos(np.pi * np.arange(1, edge + 1) / (edge + 1)))
+    window = np.ones(n)
+    window[: min(edge, n)] = rise[:n]
+    window[::-1][: min(edge, n)] = np.minimum(window[::-1][: min(edge, n)], rise[:n])
+    return window
 
 
 def _radial_sums(grid, values):
@@ -48,6 +55,25 @@ def wiener_profile(a: np.ndarray, b: np.ndarray, mean: np.ndarray) -> tuple[np.n
     alone, P + N from the power of the mean. No knowledge of the noise is needed. A filter that rises
     with frequency is noise: the profile is the closest one that falls.
     """
+    k, h, _ = wiener_rings(a, b, mean)
+    return k, h
+
+
+def wiener_rings(a: np.ndarray, b: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return frequency, Wiener filter and summed power of the mean sky in rings of frequency.
+
+    Parameters
+    ----------
+    a, b, mean : `numpy.ndarray`
+        As for `wiener_profile`.
+
+    Returns
+    -------
+    k, h, power : `numpy.ndarray`
+        One value a ring.
+    """
+    from scipy.optimize import isotonic_regression
+
     window = taper(mean.shape).astype(mean.dtype)
     centre = (window * mean).sum() / window.sum()
     grid = FourierGrid(mean.shape, mean.dtype)
@@ -57,10 +83,10 @@ def wiener_profile(a: np.ndarray, b: np.ndarray, mean: np.ndarray) -> tuple[np.n
     )
     filled = (count > 0) & (power > 0)
     if not filled.any():
-        return np.array([0.0]), np.array([1.0])
+        return np.array([0.0]), np.array([1.0]), np.array([0.0])
     h = np.clip(cross[filled] / power[filled], 0, 1)
     falling = isotonic_regression(h, weights=count[filled], increasing=False).x
-    return radius[filled] / count[filled], np.clip(falling, 0, 1)
+    return radius[filled] / count[filled], np.clip(falling, 0, 1), power[filled]
 
 
 def filter_on(grid: FourierGrid, k: np.ndarray, h: np.ndarray) -> np.ndarray:
