@@ -15,6 +15,7 @@ from astroreg.cli.status import Status
 from astroreg.cli.targets import check_targets, output_paths
 from astroreg.cli.terminal import Terminal, one_line
 from astroreg.cli.written import checksum_line, results_table, write_corrected, write_head
+from astroreg.exceptions import AstroregWarning
 from astroreg.files import write_table_atomic
 from astroreg.flags import ShiftFlag, describe
 from astroreg.inputs import Frame, as_frame
@@ -56,6 +57,9 @@ JSON:
   Unknown numbers are null. Where nothing could be begun (no reference, a file
   in the way) nothing is printed on stdout, and the exit status is 1.
 """
+
+
+_FLAG_WARNING = "(the WCS was not corrected: )?[A-Z][A-Z0-9_]+: "
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,8 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Status:
     reference = as_frame(options.reference, argument="reference", hdu=options.reference_hdu)
     outcomes = []
     for number, (image, target) in enumerate(zip(options.images, targets, strict=True), 1):
-        terminal.progress(f"[{number}/{len(targets)}] {image}")
+        if len(targets) > 1:
+            terminal.progress(f"[{number}/{len(targets)}] {image}")
         outcomes.append(_outcome(reference, image, target, options, terminal))
         if not options.json:
             _print(outcomes[-1], options, terminal)
@@ -212,8 +217,7 @@ def _outcome(
             terminal.detail(f"pass {number}: {str(one).splitlines()[0]}")
         status = Status.TRUSTED if found.ok else Status.FLAGGED
         may_write = not options.dry_run and (found.ok or (options.force and found.determined))
-        if not found.ok:
-            _tell_flags(found, image, may_write, terminal)
+        _tell_flags(found, image, may_write, terminal)
         output = _written(image, found, target, options) if may_write else None
         if options.report is not None and not options.dry_run:
             _report(frame, found, output, options)
@@ -224,9 +228,9 @@ def _outcome(
 
 
 def _aligned(reference: Frame, image: Frame, options: argparse.Namespace) -> Alignment:
-    """Call the library; what its warning at the end says is said in this program's words."""
+    """Call the library; what its warning says about the flags is said with the name of the file."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="the WCS was not corrected")
+        warnings.filterwarnings("ignore", message=_FLAG_WARNING, category=AstroregWarning)
         return align(
             reference,
             image,
@@ -240,6 +244,10 @@ def _aligned(reference: Frame, image: Frame, options: argparse.Namespace) -> Ali
 
 
 def _tell_flags(found: Alignment, image: str, may_write: bool, terminal: Terminal) -> None:
+    for words in describe(found.flags & ShiftFlag.BAD_CHI2):
+        terminal.note(f"warning: {image}: {words}")
+    if found.ok:
+        return
     words = " ".join(describe(found.flags & ShiftFlag.UNTRUSTED))
     end = "written all the same (--force)" if may_write else "its WCS was not corrected"
     terminal.error(f"{image}: the answer cannot be trusted, {end}: {words}")

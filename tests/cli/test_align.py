@@ -252,6 +252,27 @@ def test_a_head_file_holds_the_corrected_coordinates(run, files, sky):
     assert np.hypot(x - 10, y - 70) < TOLERANCE
 
 
+def test_a_head_file_has_a_part_for_each_chip_and_none_for_its_error_plane(run, files):
+    with fits.open(files / "image.fits") as hdus:
+        data, header = np.where(hdus["MASK"].data, np.nan, hdus[0].data), hdus[0].header
+        chips = [fits.ImageHDU(data, header, name="SCI", ver=version) for version in (1, 2)]
+        error = fits.ImageHDU(np.full(data.shape, 0.4), header, name="ERR", ver=1)
+        fits.HDUList([fits.PrimaryHDU(), chips[0], error, chips[1]]).writeto(files / "chips.fits")
+    answer = run("align", files / "reference.fits", files / "chips.fits", "--head", files / "chips.head")
+    assert answer.status == 0
+    assert (files / "chips.head").read_text(encoding="utf-8").count("\nEND ") == 2
+
+
+def test_errors_that_are_not_what_was_promised_are_told(run, files):
+    with fits.open(files / "image.fits") as hdus:
+        hdus["UNCERT"].data /= 3
+        hdus.writeto(files / "boastful.fits")
+    answer = run("align", files / "reference.fits", files / "boastful.fits", "--dry-run")
+    assert answer.status == 0
+    assert answer.err.startswith(f"astroreg: warning: {files / 'boastful.fits'}: BAD_CHI2: The residuals")
+    assert answer.err.count("\n") == 1
+
+
 def test_no_file_is_left_if_one_cannot_be_made(run, files, sky):
     before = sky.listing(files)
     answer = run(
