@@ -155,6 +155,7 @@ def apply_correction(
     overwrite: bool = False,
     roll: str | u.Quantity = "zero",
     history: Sequence[str] = (),
+    systematic: u.Quantity | None = None,
 ) -> list[Path]:
     """Put one correction on several files: the other exposures or bands of the same visit.
 
@@ -174,6 +175,8 @@ def apply_correction(
         As in `astroreg.sky.correct_wcs`; default ``"zero"``.
     history : sequence of str, optional
         Lines for HISTORY of each corrected header.
+    systematic : `~astropy.units.Quantity`, optional
+        Systematic error of the coordinates of the reference, for CSYERi; by default none is written.
 
     Returns
     -------
@@ -199,11 +202,10 @@ def apply_correction(
             f"`paths`: two files would be written to {twice}; give another `out_dir` for one of them"
         )
     written: list[Path] = []
+    options = {"overwrite": overwrite, "roll": roll, "history": history, "systematic": systematic}
     for path, target in pairs:
         try:
-            written.append(
-                correct_file(path, correction, target, overwrite=overwrite, roll=roll, history=history)
-            )
+            written.append(correct_file(path, correction, target, **options))
         except (OSError, ValueError) as error:
             error.add_note(f"written before: {', '.join(map(str, written)) or 'nothing'}")
             raise

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -345,6 +348,36 @@ class SkyCorrection:
         SkyCorrection
         """
         return replace(self, rotation_vector=with_roll(self, roll))
+
+    def apply_to(
+        self,
+        files: str | os.PathLike | Iterable[str | os.PathLike],
+        *,
+        out_dir: str | os.PathLike | None = None,
+        suffix: str = "_corrected",
+        overwrite: bool = False,
+        roll: str | u.Quantity = "zero",
+        history: Sequence[str] = (),
+        systematic: u.Quantity | None = None,
+    ) -> list[Path]:
+        """Write corrected copies of other exposures or bands of the same visit, whatever their grids.
+
+        Parameters
+        ----------
+        files : path or iterable of paths
+            The FITS files; they are not changed.
+        out_dir, suffix, overwrite, roll, history, systematic : optional
+            As for `astroreg.apply_correction`.
+
+        Returns
+        -------
+        list of Path
+            The files written, in the order given.
+        """
+        from astroreg.files import apply_correction
+
+        options = {"out_dir": out_dir, "suffix": suffix, "overwrite": overwrite, "roll": roll}
+        return apply_correction(self, files, history=history, systematic=systematic, **options)
 
     # -- as text and table ----------------------------------------------------------------------
 

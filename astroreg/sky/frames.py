@@ -18,6 +18,7 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 
 from astroreg.exceptions import CorrectionError
 from astroreg.sky.rotations import lonlat_to_vector
+from astroreg.sky.wrapped_wcs import celestial_world_axes
 
 __all__ = [
     "UnlistedFrame",
@@ -149,7 +150,7 @@ def pixel_to_lonlat(wcs, x, y):
         raise CorrectionError(
             f"`wcs` has {low_level.pixel_n_dim} pixel axes; give its two-dimensional celestial part"
         )
-    lon_axis, lat_axis = _celestial_world_axes(low_level)
+    lon_axis, lat_axis = celestial_world_axes(low_level)
     world = low_level.pixel_to_world_values(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
     units = low_level.world_axis_units
     return tuple(np.asarray(world[axis]) * u.Unit(units[axis]).to(u.rad) for axis in (lon_axis, lat_axis))
@@ -172,22 +173,6 @@ def _fits_lonlat(wcs, x, y):
 def axis_units(wcs: WCS) -> tuple[float, float]:
     """Degrees in one CUNIT of the longitude and of the latitude axis."""
     return tuple(u.Unit(wcs.wcs.cunit[axis]).to(u.deg) for axis in (wcs.wcs.lng, wcs.wcs.lat))
-
-
-def _celestial_world_axes(low_level):
-    components = low_level.world_axis_object_components
-    classes = low_level.world_axis_object_classes
-    found = {}
-    for axis, (name, position, *_) in enumerate(components):
-        if issubclass(classes[name][0], SkyCoord):
-            found[_component_index(position)] = axis
-    if len(found) != 2:
-        raise CorrectionError("`wcs` has no pair of celestial world axes")
-    return found[0], found[1]
-
-
-def _component_index(position):
-    return {"lon": 0, "lat": 1}.get(position, position)
 
 
 def unit_vector(coordinate):

@@ -290,6 +290,32 @@ class TestGroup:
         assert written == [out / "exposure_c.fits", out / "plain_c.fits"]
         assert deviation(plain_file, written[1], correction, 0) < 1e-6
 
+    def test_other_bands_whatever_their_grids(self, plain_file, correction, tmp_path):
+        # Another camera in galactic coordinates, turned, with pixels ten times as large.
+        far = plain_file.with_name("far.fits")
+        place = SkyCoord(150 * u.deg, 60.01 * u.deg).galactic
+        wcs = WCS(naxis=2)
+        wcs.wcs.ctype, wcs.wcs.crval = ["GLON-ZEA", "GLAT-ZEA"], [place.l.deg, place.b.deg]
+        wcs.wcs.crpix, wcs.wcs.cdelt = [40.0, 10.0], [-10 * PIXEL, 10 * PIXEL]
+        wcs.wcs.pc = [[0.6, -0.8], [0.8, 0.6]]
+        fits.PrimaryHDU(np.zeros((48, 64), "f4"), wcs.to_header()).writeto(far)
+        written = correction.apply_to(
+            [plain_file, far],
+            out_dir=tmp_path / ".",
+            suffix="_new",
+            systematic=0.1 * u.arcsec,
+            history=["why"],
+        )
+        assert [path.name for path in written] == ["plain_new.fits", "far_new.fits"]
+        assert all(
+            deviation(*pair, correction, 0) < 1e-6 for pair in zip([plain_file, far], written, strict=True)
+        )
+        for path in written:
+            header = fits.getheader(path)
+            assert np.isclose(header["CSYER1"], 0.1 / 3600) and "why" in header["HISTORY"]
+        with pytest.raises(AlreadyCorrectedError, match="applied before"):
+            correction.apply_to(written[0])
+
     def test_suffix_comes_before_the_kind(self, plain_file, correction):
         packed = plain_file.with_name("plain.v2.fits.gz")
         packed.write_bytes(gzip.compress(plain_file.read_bytes()))
