@@ -10,6 +10,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import (
     CCDData,
@@ -347,6 +348,54 @@ def test_wcs_is_built_from_the_meta_where_it_is_missing(plane):
 def test_wcs_of_something_else_in_the_meta_counts_as_none(plane):
     header = fits.Header({"CTYPE1": "FREQ", "CTYPE2": "STOKES", "CTYPE3": "TIME", "WCSAXES": 3})
     assert as_frame(CCDData(plane, unit="adu", meta=header), argument="image").wcs is None
+
+
+def test_keywords_that_contradict_the_wcs_are_told(plane):
+    # A slice of a hand-made image: the WCS is cut with the pixels, the meta stays that of the whole.
+    whole = CCDData(np.pad(plane, 3), unit="adu", wcs=celestial(), meta=celestial().to_header())
+    as_frame(whole, argument="image")
+    with pytest.warns(
+        AstroregWarning, match=r"meta of `image` differ from its wcs by up to 3\.6 pixel"
+    ) as caught:
+        frame = as_frame(whole[3:, 2:], argument="image")
+    assert len(caught) == 1
+    np.testing.assert_allclose(frame.wcs.wcs.crpix, [2, 0])
+
+
+@pytest.mark.parametrize(("step", "told"), [(0.009, False), (0.011, True)])
+def test_how_far_keywords_may_contradict_the_wcs(step, told, plane):
+    header = celestial().to_header()
+    header["CRPIX1"] += step
+    image = CCDData(plane, unit="adu", wcs=celestial(), meta=header)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        as_frame(image, argument="image")
+    assert len(caught) == told
+
+
+def test_keywords_of_another_part_of_the_sky(plane):
+    header = celestial().to_header()
+    header["CRVAL1"] = 330.0
+    with pytest.warns(AstroregWarning, match="differ from its wcs by up to inf pixel"):
+        as_frame(CCDData(plane, unit="adu", wcs=celestial(), meta=header), argument="image")
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_keywords_in_another_frame_are_compared_on_the_sky(turn, plane):
+    wcs = celestial()
+    here = wcs.pixel_to_world(3, 2)
+    pole = SkyCoord(0, 90, unit="deg", frame="galactic")
+    # Galactic North lies at this position angle; `turn` degrees more make it another WCS.
+    sine, cosine = np.sin(angle := here.position_angle(pole).rad + np.radians(turn)), np.cos(angle)
+    told = celestial()
+    told.wcs.ctype, told.wcs.crval = ["GLON-TAN", "GLAT-TAN"], [here.galactic.l.deg, here.galactic.b.deg]
+    told.wcs.radesys = ""
+    told.wcs.pc = [[cosine, sine], [-sine, cosine]]  # CDELT1 < 0
+    image = CCDData(plane, unit="adu", wcs=wcs, meta=told.to_header())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        as_frame(image, argument="image")
+    assert len(caught) == turn
 
 
 def test_quantity_that_carries_a_wcs(plane):

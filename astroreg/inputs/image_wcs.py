@@ -12,9 +12,15 @@ from astropy.io import fits
 from astropy.wcs import WCS, WcsError
 from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
 
+from astroreg.exceptions import AstroregWarning, CorrectionError
+from astroreg.grids import map_pixels
 from astroreg.sky.frames import pixel_to_lonlat
+from astroreg.sky.header_cards import has_lookup_tables, read_wcs
 
-__all__ = ["image_wcs", "is_celestial", "pixel_scale"]
+__all__ = ["image_wcs", "is_celestial", "pixel_scale", "warn_of_other_keywords"]
+
+AGREEMENT = 0.01
+"""Pixels by which the WCS of an image and the keywords in its meta may differ without a word."""
 
 
 def image_wcs(
@@ -137,3 +143,37 @@ def pixel_scale(wcs: Any, shape: tuple[int, int]) -> u.Quantity:
     east, north = (offset.to_value(u.arcsec) for offset in centre.spherical_offsets_to(around))
     area = (east[0] - east[1]) * (north[2] - north[3]) - (east[2] - east[3]) * (north[0] - north[1])
     return np.sqrt(abs(area)) * u.arcsec
+
+
+def warn_of_other_keywords(wcs: Any, header: fits.Header, shape: tuple[int, int], argument: str) -> None:
+    """Warn where the meta of an image holds the keywords of another WCS than the image has.
+
+    Parameters
+    ----------
+    wcs : APE-14 WCS or None
+        The WCS of the image, which is the one that is used.
+    header : Header
+        Its meta; one without celestial WCS, or with lookup tables, which it cannot hold, is passed over.
+    shape : tuple of int
+        Rows and columns of the image.
+    argument : str
+        Name of the image, for the message.
+    """
+    if "CTYPE1" not in header or has_lookup_tables(header) or not is_celestial(wcs):
+        return
+    try:
+        told = read_wcs(header, " ").celestial
+        x, y = np.meshgrid(*(np.linspace(0, n - 1, 5) for n in shape[::-1]))
+        found = map_pixels(wcs, told, x, y)
+        on_sky = np.isfinite(pixel_to_lonlat(wcs, x, y)[0])
+    except (CorrectionError, ValueError, TypeError):  # no WCS, or none in a frame that can be compared
+        return
+    # A place that the keywords do not show at all is infinitely far off.
+    distance = np.nan_to_num(np.hypot(found[0] - x, found[1] - y)[on_sky], nan=np.inf)
+    if np.max(distance, initial=0.0) > AGREEMENT:
+        warnings.warn(
+            f"the WCS keywords in the meta of `{argument}` differ from its wcs by up to "
+            f"{np.max(distance):.2g} pixel; the wcs is used: remove the keywords, or make `wcs` of them",
+            AstroregWarning,
+            stacklevel=5,
+        )

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
+from astropy.nddata import NDData
 
 from astroreg.inputs.frame import Frame, Parts, checked_frame, real_array
+from astroreg.inputs.image_wcs import warn_of_other_keywords
 
 __all__ = ["as_frame", "prepare_pair"]
 
@@ -56,7 +58,10 @@ def as_frame(obj: Any, *, argument: str, hdu: int | str | tuple | None = None) -
     """
     if isinstance(obj, Frame):
         return obj
-    return checked_frame(_parts(obj, argument, hdu), argument)
+    frame = checked_frame(_parts(obj, argument, hdu), argument)
+    if isinstance(obj, NDData) and isinstance(obj.meta, fits.Header):
+        warn_of_other_keywords(frame.wcs, obj.meta, frame.shape, argument)
+    return frame
 
 
 def prepare_pair(
