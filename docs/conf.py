@@ -2,7 +2,9 @@
 
 import datetime
 import os
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -13,6 +15,10 @@ from sphinx_astropy.conf.v2 import exclude_patterns, extensions, intersphinx_map
 
 from astroreg.cli.program import build_parser
 from astroreg.flags import ShiftFlag
+
+# The scripts that make pages: directives for the tables of measured accuracy, and what measures it.
+sys.path.insert(0, str(Path(__file__).parent / "scripts"))
+extensions.append("accuracy_page")
 
 # The width of the texts that the command line prints.
 os.environ["COLUMNS"] = "78"
@@ -35,7 +41,7 @@ else:
 # Equations are written as MathML when the pages are made: they can be read without the network too.
 extensions.remove("sphinx.ext.mathjax")
 html_math_renderer = "mathml"
-exclude_patterns += ["_build", "**.ipynb_checkpoints"]
+exclude_patterns += ["_build", "scripts", "data", "**.ipynb_checkpoints"]
 numpydoc_xref_param_type = False
 # Attributes of the result classes are listed once, by their docstring.
 automodsumm_inherited_members = False
