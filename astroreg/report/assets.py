@@ -54,6 +54,7 @@ th, td { text-align: left; vertical-align: top; padding: .3rem 1rem .3rem 0;
 tbody th { font-weight: normal; color: var(--soft); width: 32%; min-width: 7rem;
   overflow-wrap: break-word; }
 thead th { font-weight: 600; }
+.wide th { width: auto; overflow-wrap: break-word; }
 pre, code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
   font-size: .86rem; }
 pre { background: var(--ground); border: 1px solid var(--line); border-radius: .35rem; padding: .6rem .8rem;
@@ -64,7 +65,7 @@ figure { margin: 0; }
 figcaption { font-size: .9rem; color: var(--soft); margin: .35rem 0 .6rem; }
 figcaption strong { color: var(--ink); }
 img { display: block; width: 100%; height: auto; border-radius: .25rem; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: 1rem; }
 .single { max-width: 34rem; }
 .compare.live { display: grid; grid-template-columns: minmax(0, 40rem); gap: 0; position: relative; }
 .compare.live figure { grid-area: 1 / 1; }
@@ -95,6 +96,13 @@ footer { padding-bottom: 2rem; }
   .tile strong { font-size: 1.02rem; }
   .mark { width: 2rem; height: 2rem; font-size: 1.2rem; line-height: 2rem; }
   th, td { padding-right: .6rem; }
+  .wide, .wide tbody, .wide tr, .wide tbody th { display: block; }
+  .wide thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  .wide tr { border-bottom: 1px solid var(--line); padding: .35rem 0; }
+  .wide th, .wide td { border: 0; padding: .05rem 0; }
+  .wide tbody th { color: var(--ink); font-weight: 600; }
+  .wide td { display: flex; gap: .6rem; }
+  .wide td::before { content: attr(data-label); color: var(--soft); flex: 0 0 5rem; }
 }
 @media print {
   @page { margin: 15mm; }
@@ -105,6 +113,8 @@ footer { padding-bottom: 2rem; }
   .verdict, .tile, figure, tr, pre, li { break-inside: avoid; }
   h2, h3, caption { break-after: avoid; }
   .scroll { overflow: visible; }
+  .tiles { grid-template-columns: 1fr 1fr; }
+  details::details-content { content-visibility: visible; block-size: auto; }
   .compare, .compare.live { display: grid !important; grid-template-columns: 1fr 1fr; gap: 1rem; }
   .compare.live figure { grid-area: auto; clip-path: none !important; visibility: visible !important; }
   .compare.live figcaption { display: block; }

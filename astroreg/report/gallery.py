@@ -8,6 +8,7 @@ from collections.abc import Callable
 from astroreg.inputs import Frame
 from astroreg.report import pictures
 from astroreg.report.markup import Markup, section, tag
+from astroreg.report.middle import LARGEST
 from astroreg.results import ShiftResult
 
 __all__ = ["comparison_section", "residual_section", "surface_section"]
@@ -52,6 +53,8 @@ def _before_and_after(result: ShiftResult, reference: Frame, image: Frame) -> Ma
     ]
     note = "The image, with contours of the reference (orange) where the coordinates put them. "
     note += "After a correction that is right the contours lie on the same features of the image."
+    if not result.ok:
+        note += " Here the shift is only the best that was found: it was not to be trusted."
     pair = tag("div", *parts, class_="pair compare", data_first="Before", data_second="After")
     return Markup(tag("p", note) + pair)
 
@@ -88,41 +91,56 @@ def _residuals(result: ShiftResult, reference: Frame, image: Frame) -> Markup:
     ]
     note = "The image minus the scaled reference, both on one range of colours. "
     note += "After a correction that is right little but noise is left."
+    if max(image.shape) > LARGEST:
+        note += f" Of this large image the middle is shown, {LARGEST} pixels a side."
     return Markup(tag("p", note) + tag("div", *parts, class_="pair"))
 
 
-def surface_section(result: ShiftResult) -> Markup:
-    """Return the Delta chi-squared map, or the error ellipse where there is none.
+def surface_section(result: ShiftResult, reference: Frame | None, image: Frame | None) -> Markup:
+    """Return the Delta chi-squared map, or the error ellipse; and the correlation where it tells more.
+
+    It does where there is no map, and where the shift is not to be trusted.
 
     Parameters
     ----------
     result : ShiftResult
         The result.
+    reference, image : Frame or None
+        The two images, where they are known.
 
     Returns
     -------
     Markup
         A section.
     """
-    if not result.determined:
-        content = _no_picture("no shift was determined.")
-    else:
-        content = _drawn(lambda: _surface(result))
+    parts = [_drawn(lambda: _surface(result))] if result.determined else []
+    if reference is not None and image is not None and (not result.ok or result.delta_chi2 is None):
+        parts.append(_drawn(lambda: _correlation(result, reference, image)))
+    content = tag("div", *parts, class_="pair") if parts else _no_picture("no shift was determined.")
     return section("Uncertainty", content, name="surface")
+
+
+def _correlation(result: ShiftResult, reference: Frame, image: Frame) -> Markup:
+    png = pictures.correlation(reference, image, result)
+    note = "The correlation of the two images over the shift, where at least a tenth of them overlaps. "
+    note += "A shift that can be trusted is one peak that stands out."
+    return _figure(png, "Correlation of the images over the shift, with the peak and its rival", note)
 
 
 def _surface(result: ShiftResult) -> Markup:
     if result.delta_chi2 is None:
-        alt = note = (
-            "The shift with its error bars and the ellipse that holds the truth with 68.3 % probability."
+        alt = "The shift with its error bars and the ellipses of 1, 2 and 3 sigma."
+        note = (
+            "The shift with its error bars, and the ellipses that hold the truth with 68.3, 95.4 and 99.7 % "
         )
+        note += "probability."
     else:
         alt = "Map of Delta chi-squared over the shift, with the regions of 1, 2 and 3 sigma."
         note = (
             "Δχ² over the shift: black contours from the map itself, orange ellipses from the quoted errors. "
         )
         note += "Where they agree, the errors are Gaussian."
-    return tag("div", _figure(pictures.surface(result), alt, note), class_="single")
+    return _figure(pictures.surface(result), alt, note)
 
 
 # ---- parts ------------------------------------------------------------------------------------

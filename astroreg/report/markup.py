@@ -96,15 +96,22 @@ def table(rows: list[tuple], *, heads: tuple = (), caption: str = "") -> Markup:
     """
     if not rows:
         return Markup("")
+    wide = len(heads) > 2  # a phone shows the heads of its columns beside the cells
     parts = [tag("caption", caption)] if caption else []
     if heads:
         cells = (tag("th", head, scope="col") for head in heads)
         parts.append(tag("thead", tag("tr", *cells)))
+    labels = heads[1:] if wide else [None] * len(rows[0][1:])
     lines = [
-        tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in rows
+        tag(
+            "tr",
+            tag("th", name, scope="row"),
+            *(tag("td", cell, data_label=label) for cell, label in zip(cells, labels, strict=True)),
+        )
+        for name, *cells in rows
     ]
     parts.append(tag("tbody", *lines))
-    return tag("div", tag("table", *parts), class_="scroll")
+    return tag("div", tag("table", *parts, class_="wide" if wide else None), class_="scroll")
 
 
 def section(title: str, *content: object, name: str) -> Markup:

@@ -166,7 +166,7 @@ def _sections(subject: _Subject) -> list[Markup]:
         flags_section(result),
         comparison_section(result, subject.reference, subject.image),
         residual_section(result, subject.reference, subject.image),
-        surface_section(result),
+        surface_section(result, subject.reference, subject.image),
         numbers_section(result),
         subjects_section(subject.reference, subject.image, subject.labels),
         _header(subject),

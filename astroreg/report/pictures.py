@@ -11,15 +11,18 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from astroreg.inputs import Frame, is_celestial
-from astroreg.plotting import plot_before_after, plot_residual
+from astroreg.align import Alignment
+from astroreg.inputs import Frame, as_frame, is_celestial
+from astroreg.plotting import plot_before_after, plot_correlation, plot_residual
+from astroreg.prepared import prepare
+from astroreg.report.middle import middle_of
 from astroreg.results import ShiftResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["as_given", "before_and_after", "residuals", "surface"]
+__all__ = ["as_given", "before_and_after", "correlation", "residuals", "surface"]
 
 _WIDTH = 4.6  # inches: text of 10 points stays readable on a phone
 _DOTS = 200  # an inch
@@ -27,6 +30,7 @@ _INNER, _LABELS = 3.15, 0.55  # inches: of the width left to a picture with axes
 _TALLEST, _FLATTEST = 2.0, 0.15  # height of a bare picture over its width
 _STRUCTURE = 5.0  # the range of the residuals is at least the one before divided by this
 _MARGIN = 0.09  # of the compass from the corner
+_OVERLAP = 0.1  # least overlap, as the methods search by default
 
 
 def _figure(height: float) -> Figure:
@@ -127,9 +131,7 @@ def _draw_compass(ax: Axes, image: Frame) -> None:
     dark = [patheffects.withStroke(linewidth=3, foreground="black")]
     size = 0.09 * min(image.shape)
     vectors = np.array([np.zeros(2), *directions.values()]) * size
-    corner = (
-        np.array([image.shape[1], image.shape[0]]) * 0.0 + _MARGIN * min(image.shape) - vectors.min(axis=0)
-    )
+    corner = _MARGIN * min(image.shape) - vectors.min(axis=0)
     for name, vector in directions.items():
         tip, label = corner + size * vector, corner + 1.45 * size * vector
         arrow = {
@@ -177,13 +179,14 @@ def residuals(reference: Frame, image: Frame, result: ShiftResult) -> tuple[byte
     Returns
     -------
     before, after : bytes
-        PNG files with axes in pixels.
+        PNG files with axes in pixels; of a very large image its middle.
 
     Raises
     ------
     ValueError
         If the two have no pixel in common.
     """
+    image, result = middle_of(image, result)
     height = _INNER * float(np.clip(image.shape[0] / image.shape[1], _FLATTEST, _TALLEST)) + _LABELS
     figures = [_figure(height), _figure(height)]
     drawn = []
@@ -214,4 +217,48 @@ def surface(result: ShiftResult) -> bytes:
     """
     figure = _figure(_INNER)
     result.plot(ax=figure.add_subplot())
+    return _png(figure)
+
+
+@_in_default_style
+def correlation(reference: Frame, image: Frame, result: ShiftResult) -> bytes:
+    """Draw the correlation of the two images over the shift, with the peak and its rival.
+
+    Parameters
+    ----------
+    reference, image : Frame
+        The images.
+    result : ShiftResult
+        Any result.
+
+    Returns
+    -------
+    bytes
+        A PNG file.
+
+    Raises
+    ------
+    ValueError
+        If the images cannot be compared.
+    """
+    origin = np.zeros(2)
+    if isinstance(result, Alignment):
+        reference = as_frame(result.resampled_reference, argument="reference")
+        # The reference lies where the corrected coordinates put it, if there are any.
+        origin = np.zeros(2) if result.corrected is None else result.shift.to_value(u.pixel)
+    pair = prepare(
+        reference, image, max_shift=None, min_overlap=_OVERLAP, boundary="overlap",
+        fit_scale=True, fit_background=True, uncertainty="attached",
+    )  # fmt: skip
+    found = pair.coarse.surface
+    shown = np.where(found.overlap >= _OVERLAP, found.rho, np.nan)
+    figure = _figure(_INNER)
+    plot_correlation(
+        shown,
+        x=found.x + origin[0],
+        y=found.y + origin[1],
+        peak=result.shift if result.determined else None,
+        rivals=() if result.rival is None else [result.rival.shift.to_value(u.pixel)],
+        ax=figure.add_subplot(),
+    )
     return _png(figure)

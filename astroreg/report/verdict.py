@@ -65,10 +65,8 @@ def _sentences(result: ShiftResult, written: str) -> list[str]:
             "The two images do not tell where one lies relative to the other; the flags say why.",
             _fate(result, written),
         ]
-    lines = [_significance(result), _fate(result, written)]
-    if result.ok:
-        lines.append(_remarks(len(list(result.flags))))
-    return lines
+    remarks = _remarks(len(list(result.flags))) if result.ok else "The flags below say why it is doubtful."
+    return [_significance(result), *_accuracy(result), remarks, _fate(result, written)]
 
 
 def _remarks(count: int) -> str:
@@ -87,6 +85,16 @@ def _significance(result: ShiftResult) -> str:
             "There may be nothing to correct."
         )
     return f"The image is shifted relative to the reference, by {distance:.3g} times the error of the shift."
+
+
+def _accuracy(result: ShiftResult) -> list[str]:
+    """How well the coordinates agree once corrected, where that is known."""
+    correction = result.sky_correction
+    if not result.ok or correction is None or correction.covariance is None:
+        return []
+    error = correction.error.to_value(u.arcsec).max()
+    words = f"{error:.2g} arcsec (1 sigma, each axis)"
+    return [f"Once corrected, its coordinates agree with those of the reference to {words}."]
 
 
 def _distance_from_zero(result: ShiftResult) -> float:

@@ -122,6 +122,12 @@ class Page(html.parser.HTMLParser):
         return not self._open
 
 
+@pytest.fixture(autouse=True)
+def _coarse_pictures(monkeypatch):
+    """Draw with 50 dots an inch: what is tested does not depend on it, and it saves most of the time."""
+    monkeypatch.setattr("astroreg.report.pictures._DOTS", 50)
+
+
 @pytest.fixture
 def made():
     """The makers of scenes and results."""

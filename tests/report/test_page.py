@@ -82,7 +82,17 @@ def test_an_answer_that_is_none(page, made):
     assert ShiftFlag.NO_SIGNAL.sentence in seen.text
     assert "not determined" in seen.text
     assert "nan" not in seen.text.lower().replace("nanometer", "")
-    assert len(seen.of("img")) == 1, "the images as they were given"
+    pictures = [attributes["alt"].split(":")[0] for attributes in seen.of("img")]
+    assert pictures == ["As given", "Correlation of the images over the shift, with the peak and its rival"]
+
+
+def test_the_correlation_is_drawn_where_it_tells_more(page, made):
+    count = {}
+    doubtful = {"flags": ShiftFlag.RIVAL_PEAK, "rival": RivalPeak([10.0, 4.0] * u.pixel, 3.2)}
+    for name, changes in {"trusted": {}, "doubtful": doubtful, "no map": {"delta_chi2": None}}.items():
+        seen = page(made.result(**changes), overwrite=True, **with_images(made))
+        count[name] = sum("Correlation of the images" in picture["alt"] for picture in seen.of("img"))
+    assert count == {"trusted": 0, "doubtful": 1, "no map": 1}
 
 
 def test_a_shift_of_zero_is_no_offset(page, made):
