@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import pickle
 from collections.abc import MutableMapping
 from dataclasses import replace
@@ -11,14 +12,17 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData, NDData, StdDevUncertainty
 from astropy.table import QTable, vstack
-from astropy.wcs import WCS
+from astropy.wcs import WCS, Sip
+from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
 from hypothesis import example, given, settings
 from scipy.special import gammainc
 
-from astroreg.exceptions import CorrectionError
+from astroreg.exceptions import AlreadyCorrectedError, CorrectionError
+from astroreg.files import restore_file
 from astroreg.flags import ShiftFlag
 from astroreg.results import ConfidenceEllipse, DeltaChi2Map, RivalPeak, ShiftResult, format_measurement
 from astroreg.sky import restore_header
@@ -318,13 +322,13 @@ def test_table_survives_ecsv(maker, tmp_path):
 
 
 def test_table_holds_what_the_result_says():
-    row = result(flags=ShiftFlag.LOW_SNR | ShiftFlag.NOISE_ESTIMATED).to_table()[0]
+    row = result(flags=ShiftFlag.BAD_CHI2 | ShiftFlag.NOISE_ESTIMATED).to_table()[0]
     assert row["dx"] == SHIFT[0] * u.pixel
     assert row["dy_error"].to_value(u.pixel) == pytest.approx(0.02)
     assert row["dxdy_covariance"] == 5e-5 * u.pixel**2
     assert row["lon"].to_value(u.arcsec) == pytest.approx(1.2132, abs=1e-4)
-    assert row["flag_names"] == "NOISE_ESTIMATED LOW_SNR"
-    assert row["flags"] == 1280
+    assert row["flag_names"] == "BAD_CHI2 NOISE_ESTIMATED"
+    assert row["flags"] == 320
     assert row["ok"]
 
 
@@ -396,6 +400,7 @@ def test_correct_keeps_everything_else(kind):
 
 def test_correct_adds_no_wcs_keywords_but_says_what_it_did():
     meta = result().correct(image_of(CCDData)).meta
+    assert WCS(meta, key="Z").pixel_to_world(3, 4) == tangent().pixel_to_world(3, 4)
     assert "CRVAL1" not in meta
     assert any("measured dx = 3.370" in line for line in meta["HISTORY"])
 
@@ -412,8 +417,73 @@ def test_correct_corrects_keywords_of_a_hand_made_image():
 
 
 def test_correct_with_a_plain_meta():
-    corrected = result().correct(image_of(NDData, meta={"note": [1, 2]}))
-    assert corrected.meta["note"] == [1, 2]
+    image = image_of(NDData, meta={"note": [1, 2]})
+    corrected = result().correct(image)
+    assert corrected.meta["note"] == [1, 2] and image.meta == {"note": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        image_of(CCDData),
+        image_of(CCDData, meta=tangent().to_header()),
+        image_of(NDData, meta={"note": 1}),
+    ],
+    ids=["without keywords", "with keywords", "plain meta"],
+)
+def test_the_same_correction_twice_is_refused(image):
+    once = result().correct(image)
+    with pytest.raises(AlreadyCorrectedError, match="applied before"):
+        result().correct(once)
+    other = result(shift=(1.0, 2.0)).correct(once)
+    assert other.wcs.pixel_to_world(3, 4) != once.wcs.pixel_to_world(3, 4)
+    with pytest.raises(AlreadyCorrectedError, match="applied before"):
+        result().correct(other)
+
+
+@pytest.mark.parametrize("kind", ["pointing", "detector"])
+@pytest.mark.parametrize("sip", [False, True])
+def test_a_correction_in_memory_is_undone_in_the_file(kind, sip, tmp_path):
+    wcs = tangent()
+    if sip:
+        a = np.zeros((3, 3))
+        a[2, 0] = 1e-4
+        wcs.sip, wcs.wcs.ctype = Sip(a, a.T, None, None, wcs.wcs.crpix), ["RA---TAN-SIP", "DEC--TAN-SIP"]
+    nominal, corrected, restored = (
+        tmp_path / f"{name}.fits" for name in ("nominal", "corrected", "restored")
+    )
+    # mask and uncertainty would go to HDUs of their own
+    image_of(CCDData, wcs=wcs, mask=None, uncertainty=None).write(nominal)
+    image = CCDData.read(nominal)
+    result().correct(image, kind=kind, systematic=0.1 * u.arcsec).write(corrected)
+    again = CCDData.read(corrected)
+    with pytest.raises(AlreadyCorrectedError, match="applied before"):
+        result().correct(again, kind=kind)
+    header = fits.getheader(corrected)
+    np.testing.assert_allclose(header["CRDER1"] * 3600, result().sky_correction.error[0].value, rtol=1e-9)
+    np.testing.assert_allclose(header["CSYER2"] * 3600, 0.1, rtol=1e-9)
+    restore_file(corrected, restored)
+    x, y = np.meshgrid([0, 30, 59], [0, 39])
+    places = [WCS(fits.getheader(path)).pixel_to_world(x, y) for path in (nominal, corrected, restored)]
+    # what CCDData writes has 14 digits: 150 degrees to 1e-8 arcsec
+    assert places[0].separation(places[2]).arcsec.max() < 2e-8
+    assert places[0].separation(places[1]).arcsec.min() > 1
+
+
+def test_a_correction_of_another_wcs_cannot_be_undone_in_the_meta():
+    wcs = HighLevelWCSWrapper(SlicedLowLevelWCS(tangent(), (slice(None), slice(None))))
+    meta = result(wcs=wcs).correct(image_of(NDData, wcs=wcs)).meta
+    assert len(meta["ASTREG*"]) == 1 and "CRVAL1Z" not in meta
+    with pytest.raises(CorrectionError, match="holds no WCS to restore"):
+        restore_header(meta)
+
+
+def test_region_of_an_image_in_memory_turns_with_the_sky():
+    region = "POLYGON ICRS 150.0 60.0 150.01 60.0 150.01 60.01"
+    meta = result().correct(image_of(CCDData, meta=fits.Header({"S_REGION": region}))).meta
+    first = SkyCoord(*map(float, meta["S_REGION"].split()[2:4]), unit="deg")
+    expected = result().sky_correction.apply(SkyCoord(150, 60, unit="deg"))
+    assert first.separation(expected).arcsec < 1e-5
 
 
 def test_correct_without_a_wcs():
@@ -454,7 +524,21 @@ def test_update_header_and_back():
     updated = result().update_header(header)
     assert header.tostring() == before
     assert updated["CRVAL1"] != 150
+    assert "CSYER1" not in updated
+    told = result().update_header(header, systematic=[0.1, 0.2] * u.arcsec)
+    np.testing.assert_allclose([told["CSYER1"] * 3600, told["CSYER2"] * 3600], [0.1, 0.2])
     text = " ".join(updated["HISTORY"])
     assert "astroreg: measured dx = 3.370 +- 0.010 pixel, dy = -1.200" in text
     assert "relative to reference.fits" in text
     assert restore_header(updated)["CRVAL1"] == 150
+
+
+def test_history_holds_the_checksum_of_the_reference(tmp_path):
+    path = tmp_path / "reference.fits"
+    fits.PrimaryHDU(np.ones((2, 2))).writeto(path)
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()[:24]
+    for label in (str(path), f"{path}[SCI,1]"):
+        assert (
+            f"astroreg: SHA-256 of the reference begins {expected}" in result(reference_label=label).history()
+        )
+    assert not any("SHA-256" in line for line in result(reference_label="gone.fits").history())

@@ -13,6 +13,7 @@ from astropy.nddata import NDData
 from astroreg.inputs import Frame
 from astroreg.resample import resample_to
 from astroreg.results import ShiftResult
+from astroreg.results.provenance import pixel_checksum
 from astroreg.sky import SkyCorrection
 
 __all__ = ["Alignment", "moved_by"]
@@ -62,6 +63,26 @@ class Alignment(ShiftResult):
         return SkyCorrection.from_shift(
             self.wcs, self.shift, pivot_pixel=self.pivot_pixel, covariance=covariance
         )
+
+    def history(self) -> list[str]:
+        """Return what a header should say about this measurement.
+
+        Returns
+        -------
+        list of str
+            Lines for HISTORY, with a checksum of the reference: of its file, or of its pixels where it
+            was given in memory.
+        """
+        lines = super().history()
+        if self.reference is not None and not self.reference_label:
+            header = self.reference.header or {}
+            names = (header.get(key) for key in ("FILENAME", "ROOTNAME", "OBJECT"))
+            name = next((str(one) for one in names if one), "an image in memory")
+            printable = "".join(c if " " <= c <= "~" else "?" for c in name)
+            lines.append(f"astroreg: relative to {printable}")
+            checksum = pixel_checksum(self.reference.data)
+            lines.append(f"astroreg: SHA-256 of the pixels of the reference begins {checksum}")
+        return lines
 
     @cached_property
     def resampled_reference(self) -> NDData:

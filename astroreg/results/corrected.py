@@ -8,10 +8,12 @@ from typing import Any
 
 from astropy import units as u
 from astropy.io import fits
+from astropy.wcs import WCS
 
 from astroreg.exceptions import CorrectionError
 from astroreg.inputs.frame import header_of
 from astroreg.sky import SkyCorrection, correct_header, correct_wcs
+from astroreg.sky.in_memory import noted, with_errors
 
 __all__ = ["correct_nddata"]
 
@@ -25,6 +27,7 @@ def correct_nddata(
     kind: str = "pointing",
     roll: str | u.Quantity = "zero",
     history: Sequence[str] = (),
+    systematic: u.Quantity | None = None,
 ) -> Any:
     """Return a copy of an image with its WCS corrected.
 
@@ -40,30 +43,39 @@ def correct_nddata(
         The roll, as for `astroreg.sky.correct_wcs`.
     history : sequence of str, default ()
         Lines for the HISTORY of a FITS-like meta.
+    systematic : Quantity, optional
+        Systematic error of the reference's own coordinates, for CSYERi.
 
     Returns
     -------
     NDData, CCDData or alike
         Of the same type. The meta is copied; WCS keywords that it has are corrected with the
-        WCS, and none are added.
+        WCS, and none are added but the archive of the nominal WCS under a letter, in a FITS-like
+        meta, and the identity of the correction.
 
     Raises
     ------
+    AlreadyCorrectedError
+        If the image has had this very correction, as far as it has a meta that can tell.
     CorrectionError
         If the image has no WCS, or one that cannot be replaced.
     """
     wcs = getattr(image, "wcs", None)
     if wcs is None:
         raise CorrectionError("the image has no WCS to correct; give one that has")
+    policy = {"kind": kind, "roll": roll, "systematic": systematic}
     if not _takes_wcs(image):
-        return _corrected_map(image, correction, kind, roll, history)
+        return _corrected_map(image, correction, policy, history)
+    meta = _corrected_meta(image, correction, policy, history)
     corrected = copy.deepcopy(image)
     if getattr(image, "uncertainty", None) is not None:
         corrected.uncertainty = corrected.uncertainty  # a copied uncertainty still knows its old parent
-    _correct_meta(corrected, correction, kind, roll, history)
+    if meta is not None:
+        corrected.meta = meta
     # NDData accepts a new WCS only where there is none
     corrected.wcs = None
-    corrected.wcs = correct_wcs(wcs, correction, kind=kind, roll=roll)
+    new = correct_wcs(wcs, correction, kind=kind, roll=roll)
+    corrected.wcs = with_errors(new, correction, systematic) if isinstance(new, WCS) else new
     return corrected
 
 
@@ -73,22 +85,22 @@ def _takes_wcs(image: Any) -> bool:
     return not isinstance(attribute, property) or attribute.fset is not None
 
 
-def _correct_meta(
-    image: Any, correction: SkyCorrection, kind: str, roll: str | u.Quantity, history: Sequence[str]
-) -> None:
+def _corrected_meta(
+    image: Any, correction: SkyCorrection, policy: dict[str, Any], history: Sequence[str]
+) -> Any:
     """Correct the WCS keywords of a hand-made CCDData; CCDData.read leaves none in the meta."""
     meta = getattr(image, "meta", None)
-    if not isinstance(meta, fits.Header):
-        return
-    if "CTYPE1" in meta and "CRVAL1" in meta:
-        image.meta = correct_header(meta, correction, kind=kind, roll=roll, history=history)
-        return
-    for line in history:
-        meta.add_history(line)
+    if isinstance(meta, fits.Header) and "CTYPE1" in meta and "CRVAL1" in meta:
+        return correct_header(meta, correction, history=history, **policy)
+    if meta is None:
+        return None
+    return noted(
+        copy.deepcopy(meta), image.wcs, correction, kind=policy["kind"], roll=policy["roll"], history=history
+    )
 
 
 def _corrected_map(
-    image: Any, correction: SkyCorrection, kind: str, roll: str | u.Quantity, history: Sequence[str]
+    image: Any, correction: SkyCorrection, policy: dict[str, Any], history: Sequence[str]
 ) -> Any:
     """A new map of the same kind, whose meta holds the corrected keywords."""
     before = header_of(getattr(image, "meta", None))
@@ -96,7 +108,7 @@ def _corrected_map(
         raise CorrectionError(
             f"the WCS of a {type(image).__name__} cannot be replaced and it has no meta; use `corrected_wcs`"
         )
-    after = correct_header(before, correction, kind=kind, roll=roll, history=history)
+    after = correct_header(before, correction, history=history, **policy)
     meta = copy.deepcopy(image.meta)
     spelled = {key.upper(): key for key in meta}
     for keyword in set(before) - set(after) - set(_COMMENTARY):

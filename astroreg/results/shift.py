@@ -211,7 +211,14 @@ class ShiftResult:
         """
         return correct_wcs(self.wcs, self._correction(), kind=kind, roll=roll)
 
-    def correct(self, image: Any, *, kind: str = "pointing", roll: str | u.Quantity = "zero") -> Any:
+    def correct(
+        self,
+        image: Any,
+        *,
+        kind: str = "pointing",
+        roll: str | u.Quantity = "zero",
+        systematic: u.Quantity | None = None,
+    ) -> Any:
         """Return a copy of an image with its WCS corrected.
 
         Parameters
@@ -222,19 +229,25 @@ class ShiftResult:
             What moved, as for `corrected_wcs`.
         roll : {"zero", "keep-pa"} or Quantity, default "zero"
             The roll, as for `corrected_wcs`.
+        systematic : Quantity, optional
+            As for `update_header`.
 
         Returns
         -------
         NDData, CCDData or alike
             Data, unit, mask, uncertainty and meta are kept. WCS keywords in the meta are
-            corrected with the WCS; none are added.
+            corrected with the WCS; where it has none, a FITS header gets only the old WCS under a
+            letter, and any meta the identity of the correction.
 
         Raises
         ------
         ValueError
-            If there is no correction to apply, or `image` has no WCS.
+            If there is no correction to apply, `image` has no WCS, or its meta tells that it has
+            had this correction.
         """
-        return correct_nddata(image, self._correction(), kind=kind, roll=roll, history=self.history())
+        return correct_nddata(
+            image, self._correction(), kind=kind, roll=roll, history=self.history(), systematic=systematic
+        )
 
     def update_header(
         self,
@@ -244,6 +257,7 @@ class ShiftResult:
         roll: str | u.Quantity = "zero",
         key: str = " ",
         archive: str | None = "auto",
+        systematic: u.Quantity | None = None,
     ) -> fits.Header:
         """Return a copy of a header with its WCS corrected, the old WCS archived, and HISTORY.
 
@@ -259,6 +273,9 @@ class ShiftResult:
             Which WCS of the header, " " or A to Z.
         archive : str or None, default "auto"
             Letter under which to keep the old WCS; None keeps none.
+        systematic : Quantity, optional
+            Systematic error of the reference's own coordinates, an angle or two (lon, lat), for
+            CSYERi; default: none is written.
 
         Returns
         -------
@@ -271,7 +288,14 @@ class ShiftResult:
             If there is no correction to apply, or the header cannot be corrected exactly.
         """
         return correct_header(
-            header, self._correction(), kind=kind, roll=roll, key=key, archive=archive, history=self.history()
+            header,
+            self._correction(),
+            kind=kind,
+            roll=roll,
+            key=key,
+            archive=archive,
+            history=self.history(),
+            systematic=systematic,
         )
 
     def history(self) -> list[str]:
@@ -280,7 +304,8 @@ class ShiftResult:
         Returns
         -------
         list of str
-            Lines for HISTORY: the shift with its error, the method, the reference, the flags.
+            Lines for HISTORY: the shift with its error, the method, the reference with the checksum of
+            its file, the flags.
         """
         return history_lines(self)
 

@@ -11,6 +11,7 @@ from astropy import units as u
 from astropy.table import QTable
 
 from astroreg.flags import ShiftFlag, describe
+from astroreg.results.provenance import file_checksum
 
 if TYPE_CHECKING:
     from astroreg.results import ShiftResult
@@ -254,6 +255,8 @@ def history_lines(result: ShiftResult) -> list[str]:
         lines.append(f"astroreg: by {made_by}")
     if result.reference_label:
         lines.append(f"astroreg: relative to {_printable(result.reference_label)}")
+        if checksum := file_checksum(result.reference_label):
+            lines.append(f"astroreg: SHA-256 of the reference begins {checksum}")
     names = " ".join(flag.name for flag in result.flags)
     return lines + ([f"astroreg: flags {names}"] if names else [])
 

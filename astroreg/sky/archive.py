@@ -148,6 +148,10 @@ def revert(header: fits.Header, record: CorrectionRecord) -> fits.Header:
     result = header.copy()
     own = re.compile(rf"AR{record.number:02d}U\d\d\d")
     names = sorted(name for name in header if own.fullmatch(name))
+    if not names and not record.letter:
+        raise CorrectionError(
+            "`header` only tells of a correction of a WCS that stood beside it; it holds no WCS to restore"
+        )
     for line in (header[name] for name in names):
         _revert_line(result, line, record)
     for name in [*names, f"ASTREG{record.number:02d}", *_archive_names(header, record)]:

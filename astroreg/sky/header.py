@@ -28,7 +28,7 @@ from astroreg.sky.grid_check import (
 from astroreg.sky.header_cards import add_card, has_lookup_tables, letter_of, read_wcs
 from astroreg.sky.header_forms import POINTING_FORMS, HeaderWCS, shifted
 
-__all__ = ["correct_header", "restore_header"]
+__all__ = ["correct_header", "now", "package_version", "refuse_twice", "restore_header", "systematic_degrees"]
 
 
 def correct_header(
@@ -92,7 +92,7 @@ def correct_header(
     if not isinstance(header, fits.Header):
         raise TypeError(f"`header` must be an astropy.io.fits.Header, got {type(header).__name__}")
     check_policy(correction, kind, roll)
-    _refuse_twice(header, correction, key)
+    refuse_twice(header, correction, key)
     letter = undo.free_letter(header, key, archive)
     source = HeaderWCS(header, read_wcs(header, key, fobj), key)
     policy = correction.with_roll(roll)
@@ -135,14 +135,15 @@ def restore_header(header: fits.Header) -> fits.Header:
     if record.letter and not _agree(header, record.letter, restored, record.key or " "):
         # Other software has rewritten the WCS since: take the archived one as a whole.
         restored = undo.rebuild(header, restored, record)
-    restored.add_history(f"astroreg {_version()}: correction {record.identity} undone {_now()}")
+    restored.add_history(f"astroreg {package_version()}: correction {record.identity} undone {now()}")
     return restored
 
 
 # -- parts of correct_header --------------------------------------------------------------------
 
 
-def _refuse_twice(header, correction, key):
+def refuse_twice(header: fits.Header, correction: SkyCorrection, key: str) -> None:
+    """Raise `AlreadyCorrectedError` where the header tells of the same correction of the same WCS."""
     for record in undo.records(header):
         if record.identity == correction.identity and record.key == letter_of(key):
             raise AlreadyCorrectedError(
@@ -203,11 +204,16 @@ def _set_errors(header, source, correction, systematic):
         local = correction.transform_to(celestial_frame(source.wcs))
         _set_axis_values(header, source, "CRDER", local.error, "random error, arc on the sky")
     if systematic is not None:
-        try:
-            values = np.broadcast_to(u.Quantity(systematic).to(u.deg), 2, subok=True)
-        except (u.UnitConversionError, ValueError) as error:
-            raise ValueError(f"`systematic` must be an angle or two, got {systematic!r}") from error
+        values = systematic_degrees(systematic) * u.deg
         _set_axis_values(header, source, "CSYER", values, "systematic error, arc on the sky")
+
+
+def systematic_degrees(systematic: u.Quantity) -> np.ndarray:
+    """Return a systematic error, one angle or two (lon, lat), as two numbers in degree."""
+    try:
+        return np.array(np.broadcast_to(u.Quantity(systematic).to_value(u.deg), 2))
+    except (u.UnitConversionError, ValueError) as error:
+        raise ValueError(f"`systematic` must be an angle or two, got {systematic!r}") from error
 
 
 def _set_axis_values(header, source, stem, values, comment):
@@ -248,7 +254,8 @@ def _history(source, correction, roll, kind, letter):
     lon0, lat0 = np.degrees(lonlat(correction.pivot))
     lon, lat = correction.lon.to_value(u.arcsec), correction.lat.to_value(u.arcsec)
     errors = correction.error.to_value(u.arcsec)
-    yield f"astroreg {_version()}: WCS '{source.key}' corrected {_now()}, correction {correction.identity}"
+    made = f"corrected {now()}, correction {correction.identity}"
+    yield f"astroreg {package_version()}: WCS '{source.key}' {made}"
     yield (
         f"added to nominal at {lon0:.7f} {lat0:.7f} deg ({frame_text(correction.frame)}): "
         f"lon {lon:+.5f} lat {lat:+.5f} arcsec on the sky, 1 sigma {errors[0]:.5f} {errors[1]:.5f}"
@@ -267,11 +274,13 @@ def _roll_text(source, correction, roll):
     return f"{roll}; zero and keep-pa differ by {ambiguity.value:.3g} arcsec in the corner"
 
 
-def _now():
+def now() -> str:
+    """The date and time, UTC, as it stands in HISTORY."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S UTC")
 
 
-def _version():
+def package_version() -> str:
+    """The version of astroreg, as it stands in HISTORY."""
     try:
         return version("astroreg")
     except PackageNotFoundError:
