@@ -27,10 +27,18 @@ def masks():
 
 @pytest.mark.parametrize("sentinel", [-1e30, np.nan, np.inf])
 def test_what_a_mask_hides_does_not_matter(method, pair, masks, altered, sentinel):
-    plain = method(*(altered(f, data=np.where(m, 0.0, f.data), mask=m)
-                     for f, m in zip((pair.reference, pair.image), masks)))
-    wild = method(*(altered(f, data=np.where(m, sentinel, f.data), mask=m)
-                    for f, m in zip((pair.reference, pair.image), masks)))
+    plain = method(
+        *(
+            altered(f, data=np.where(m, 0.0, f.data), mask=m)
+            for f, m in zip((pair.reference, pair.image), masks)
+        )
+    )
+    wild = method(
+        *(
+            altered(f, data=np.where(m, sentinel, f.data), mask=m)
+            for f, m in zip((pair.reference, pair.image), masks)
+        )
+    )
     # To the last bit: hidden values must not be touched by any arithmetic.
     assert (wild.shift == plain.shift).all()
     assert (wild.covariance == plain.covariance).all()

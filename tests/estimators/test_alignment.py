@@ -83,8 +83,10 @@ def test_both_images_are_given_the_same_gap():
     rng = np.random.default_rng(2)
     good = np.ones((40, 40), bool)
     good[15:25, 10:30] = False
-    planes = [Plane(waves((40, 40), *d) + 0.1 * rng.standard_normal((40, 40)), 0.01, good)
-              for d in ((0, 0), (0.3, 0.2))]
+    planes = [
+        Plane(waves((40, 40), *d) + 0.1 * rng.standard_normal((40, 40)), 0.01, good)
+        for d in ((0, 0), (0.3, 0.2))
+    ]
     aligner = Aligner(make_overlap(*planes, (0, 0), periodic=True))
     aligned = aligner.align()
     assert_allclose(aligned.a[18:22, 14:26], aligned.b[18:22, 14:26], atol=1e-9)

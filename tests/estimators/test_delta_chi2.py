@@ -72,8 +72,9 @@ def test_rows_are_y():
     assert result.shift_error[1] > 2 * result.shift_error[0]
     assert np.ptp(chart.y) > 2 * np.ptp(chart.x)
     middle = chart.map[:, chart.x.size // 2]
-    assert_allclose(np.interp(result.shift[1].value + 2 * result.shift_error[1].value, chart.y.value, middle),
-                    4, rtol=0.2)
+    assert_allclose(
+        np.interp(result.shift[1].value + 2 * result.shift_error[1].value, chart.y.value, middle), 4, rtol=0.2
+    )
 
 
 def test_only_chi2_shift_has_one():

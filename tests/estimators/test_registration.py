@@ -23,8 +23,16 @@ def stepped(pair, **free):
 
 
 def coarse(pair, max_shift=None):
-    return prepare(pair.reference, pair.image, max_shift=max_shift, min_overlap=0.1, boundary="overlap",
-                   fit_scale=True, fit_background=True, uncertainty="attached").coarse
+    return prepare(
+        pair.reference,
+        pair.image,
+        max_shift=max_shift,
+        min_overlap=0.1,
+        boundary="overlap",
+        fit_scale=True,
+        fit_background=True,
+        uncertainty="attached",
+    ).coarse
 
 
 def test_large_images_are_searched_in_blocks():
@@ -102,3 +110,24 @@ def test_slope_is_the_derivative_of_the_equations():
         # Expected and actual slope differ by the noise, 1/200 a pixel, and the gradients' noise.
         scale = np.sqrt(np.abs(np.diag(before.slope)) * np.abs(before.slope[k, k]))
         assert np.abs((numeric - before.slope[:, k]) / scale).max() < 0.05
+
+
+@pytest.mark.parametrize(
+    "sizes", [((560, 620), (560, 620)), ((561, 623), (560, 550))], ids=["equal", "unequal"]
+)
+def test_a_wide_beam_on_large_images(sizes):
+    """A beam of 16 pixels, which block averages hold as well: the same answer, in pixels, at the limit.
+
+    Blocks have their centres half a block off the pixels' own, in both images alike, unless their shift is
+    not one of whole blocks; all conventions show in a few tenths of a pixel, at an error of a hundredth.
+    """
+    wide = simulate_pair((561, 623), shift=(17.37, -8.61), fwhm=16, snr=5, bad_fraction=0.002, rng=2)
+    frames = [f[:ny, :nx] for f, (ny, nx) in zip((wide.reference, wide.image), sizes)]
+    result = chi2_shift(*frames)
+    assert np.abs(((result.shift - wide.shift) / result.shift_error).value).max() < 5
+    # The limit is that of all 561 x 623 pixels; the smaller pair has 0.88 of them.
+    assert (result.shift_error < 1.2 * wide.limit).all()
+    assert (result.shift_error > 0.9 * wide.limit).all()
+    assert result.shift_error.max().value < 0.05
+    assert abs(result.scale - 1) < 5 * result.scale_error
+    assert result.flags == 0
