@@ -96,7 +96,7 @@ footer { padding-bottom: 2rem; }
   .tile strong { font-size: 1.02rem; }
   .mark { width: 2rem; height: 2rem; font-size: 1.2rem; line-height: 2rem; }
   th, td { padding-right: .6rem; }
-  .wide, .wide tbody, .wide tr, .wide tbody th { display: block; }
+  .wide, .wide caption, .wide tbody, .wide tr, .wide tbody th { display: block; }
   .wide thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .wide tr { border-bottom: 1px solid var(--line); padding: .35rem 0; }
   .wide th, .wide td { border: 0; padding: .05rem 0; }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
 from astropy.io import fits
 from astropy.wcs import WCS
@@ -96,7 +95,7 @@ def expected_change(result: ShiftResult, image: Frame | None) -> HeaderChange | 
     try:
         after = result.update_header(before, **policy)
         return _change("header of the image", _undone(after) or before, after)
-    except ValueError:
+    except (ValueError, fits.VerifyError):  # no form of keywords for it, or cards that nobody can read
         return None
 
 
@@ -119,15 +118,16 @@ def _change(name: str, before: fits.Header, after: fits.Header) -> HeaderChange:
     changed, removed, added = [], [], []
     for key in keywords:
         if key not in after:
-            removed.append((key, str(before[key])))
+            removed.append((key, _value(before, key)))
         elif key not in before:
             added.append(str(after.cards[key]).rstrip())
-        elif before[key] != after[key]:
-            changed.append((key, _value(before[key]), _value(after[key])))
+        elif before.cards[key].image != after.cards[key].image:
+            changed.append((key, _value(before, key), _value(after, key)))
     return HeaderChange(name, changed, removed, added, _last_history(after))
 
 
-def _value(value: Any) -> str:
+def _value(header: fits.Header, key: str) -> str:
+    value = header[key]
     return repr(value) if isinstance(value, float) else str(value)
 
 

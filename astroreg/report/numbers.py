@@ -35,7 +35,7 @@ def numbers_section(result: ShiftResult) -> Markup:
         table(_quality_rows(result), caption="How well they match"),
     ]
     if isinstance(result, Alignment):
-        heads = ("pass", "dx", "dy", "flags")
+        heads = ("", "dx", "dy", "flags")
         parts.append(table(_pass_rows(result), heads=heads, caption="Passes, each on top of the one before"))
     return section("Numbers", *parts, name="numbers")
 
@@ -133,5 +133,5 @@ def _pass_rows(result: Alignment) -> list[tuple]:
     for number, one in enumerate(result.passes, 1):
         values = zip(one.shift.to_value(u.pixel), one.shift_error.to_value(u.pixel), strict=True)
         names = " ".join(flag.name for flag in one.flags)
-        rows.append((number, *(measured(v, e, "pixel") for v, e in values), names or "none"))
+        rows.append((f"pass {number}", *(measured(v, e, "pixel") for v, e in values), names or "none"))
     return rows

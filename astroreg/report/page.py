@@ -179,13 +179,18 @@ def _header(subject: _Subject) -> Markup:
     if subject.written:
         return changes_section(changes_in_file(subject.written), written=subject.written, reason="")
     if not subject.result.ok:
-        return changes_section(
-            [], written="", reason="Nothing was written: the answer is not to be applied as it is."
-        )
+        return _nothing_written("Nothing was written: the answer is not to be applied as it is.")
+    if subject.result.sky_correction is None:
+        return _nothing_written("Nothing was written: there are no sky coordinates to correct.")
     change = expected_change(subject.result, subject.image)
     if change is None:
-        return changes_section(
-            [], written="", reason="Nothing was written: there are no sky coordinates to correct."
+        return _nothing_written(
+            "Nothing was written to a file. The coordinates are not those of a FITS header; "
+            "`result.corrected_wcs()` returns the corrected ones."
         )
     words = "Nothing was written to a file. Applied to the header of the image, the correction changes these:"
     return changes_section([change], written="", reason=words)
+
+
+def _nothing_written(reason: str) -> Markup:
+    return changes_section([], written="", reason=reason)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from astropy import units as u
+from astropy.io import fits
 
 from astroreg.inputs import Frame, is_celestial, pixel_scale
 from astroreg.report.markup import Markup, details, section, table, tag
@@ -64,9 +65,8 @@ def _facts(frame: Frame | None, label: str) -> dict[str, str]:
     if frame is None:
         return facts
     for keyword, name in _KEYWORDS.items():
-        value = None if frame.header is None else frame.header.get(keyword)
-        if value not in (None, ""):
-            facts[name] = _cut(str(value))
+        if value := _value(frame.header, keyword):
+            facts[name] = _cut(value)
     rows, columns = frame.shape
     facts["size"] = f"{columns} × {rows} pixels (x × y)"
     if is_celestial(frame.wcs):
@@ -75,6 +75,15 @@ def _facts(frame: Frame | None, label: str) -> dict[str, str]:
     facts["good pixels"] = f"{100 * np.mean(frame.valid):.1f} %"
     facts["uncertainty"] = "none attached" if frame.variance is None else "attached"
     return facts
+
+
+def _value(header: fits.Header | None, keyword: str) -> str:
+    """The value of a card as text; empty where there is none, or nobody can read it."""
+    try:
+        value = None if header is None else header.get(keyword)
+    except fits.VerifyError:
+        return ""
+    return "" if value is None or isinstance(value, fits.card.Undefined) else str(value)
 
 
 def _cut(text: str) -> str:

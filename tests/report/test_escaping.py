@@ -71,6 +71,15 @@ def test_what_cannot_be_seen_is_spelled_out(text, shown):
     assert printable(text) == shown
 
 
+def test_cards_that_nobody_can_read_are_left_out(made, read, tmp_path):
+    reference, image = made.scene(TELESCOP="Mine")
+    image.meta.append(fits.Card.fromstring("OBJECT  = 'no end"))
+    image.meta.append(fits.Card.fromstring("FILTER  ="))
+    seen = read(made.result().report(tmp_path / "page.html", reference=reference, image=image))
+    assert "Mine" in seen.text
+    assert "filter" not in seen.text
+
+
 def test_a_byte_that_is_no_text_can_be_written(made, read, tmp_path):
     seen = read(made.result(image_label="a\udcffb.fits").report(tmp_path / "page.html"))
     assert "a\\udcffb.fits" in seen.text

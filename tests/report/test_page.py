@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
+from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
 
 import astroreg
 from astroreg import align
@@ -122,6 +123,13 @@ def test_header_changes_of_a_header(page, made):
     assert "Nothing was written to a file" in text
     assert "CRVAL1" in text
     assert "sky_correction.inverse()" in text
+
+
+def test_coordinates_that_are_no_header(page, made):
+    """A WCS of a kind that has no FITS keywords: here one that is wrapped."""
+    cut = SlicedLowLevelWCS(made.result().wcs, (slice(0, 40), slice(0, 50)))
+    text = page(made.result(wcs=HighLevelWCSWrapper(cut))).text
+    assert "`result.corrected_wcs()` returns the corrected ones" in text
 
 
 def test_the_call_that_is_known(page, made):
