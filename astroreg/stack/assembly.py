@@ -59,11 +59,11 @@ def assembled(
         used[places] = solution.fit.used
         refuted[places] = ~solution.fit.used
         doubtful[places] = solution.fit.unresolved
-    verdict = _Verdict(layout, groups, pairs, solution, used, refuted, doubtful, still)
+    label = "joint" if fixed is None else layout.surveys[fixed].label
+    verdict = _Verdict(layout, groups, pairs, solution, used, refuted, doubtful, still, label)
     images = tuple(verdict.image(index) for index in range(n_images))
     # A reference from outside has no place in the stack.
     told = [replace(pair, reference=pair.reference if pair.reference < n_images else -1) for pair in pairs]
-    label = "joint" if fixed is None else layout.surveys[fixed].label
     head = {"images": images, "pairs": tuple(told), "used": tuple(used.tolist()), "reference": label}
     return StackResult(**head, **_numbers(layout, solution))
 
@@ -87,16 +87,21 @@ def _numbers(layout: Layout, solution: Solution | None) -> dict:
 class _Verdict:
     """What is to be said about each image."""
 
-    def __init__(self, layout, groups, pairs, solution: Solution | None, used, refuted, doubtful, still):
-        self.layout, self.groups, self.solution = layout, groups, solution
+    def __init__(
+        self, layout, groups, pairs, solution: Solution | None, used, refuted, doubtful, still, reference
+    ):
+        self.layout, self.groups, self.solution, self.reference = layout, groups, solution, reference
         self.used, self.still = used, still
         self.ends = np.array([(pair.reference, pair.image) for pair in pairs], int).reshape(-1, 2)
         nodes = groups[self.ends]
-        count = int(groups.max()) + 1
+        n_groups = int(groups.max()) + 1
         self.n_used, self.n_refuted, self.n_doubtful, self.n_pairs = (
-            _counted(nodes[which], count) for which in (used, refuted, doubtful, np.ones(len(pairs), bool))
+            _counted(nodes[which], n_groups) for which in (used, refuted, doubtful, np.ones(len(pairs), bool))
         )
-        self.outcasts = _outcasts(nodes, used, refuted, count, still)
+        count = len(layout.surveys)
+        # In a group one image can contradict all the others while the group as a whole does not.
+        self.alone = (_counted(self.ends[refuted], count) > 0) & (_counted(self.ends[used], count) == 0)
+        self.outcasts = _outcasts(nodes, used, refuted, n_groups, still)
 
     def image(self, index: int) -> StackImage:
         """Return the verdict on one image."""
@@ -115,6 +120,7 @@ class _Verdict:
             wcs=survey.wcs,
             shape=survey.shape,
             error=survey.error,
+            reference=self.reference,
         )
 
     def _flags(self, index: int, group: int) -> StackFlag:
@@ -123,7 +129,7 @@ class _Verdict:
         if self.solution is None or group not in self.solution.groups:
             return StackFlag.UNCONNECTED
         flags = StackFlag(0)
-        if group in self.outcasts:
+        if group in self.outcasts or self.alone[index]:
             flags |= StackFlag.INCONSISTENT
         if self.n_used[group] == 1 and self.still is None:
             flags |= StackFlag.UNCHECKED

@@ -46,6 +46,8 @@ class StackImage:
         Rows and columns.
     error : str
         Why the image could not be used; empty if it could.
+    reference : str
+        What the correction is relative to, as of the `StackResult`.
     """
 
     label: str
@@ -57,6 +59,7 @@ class StackImage:
     wcs: Any = None
     shape: tuple[int, int] = (0, 0)
     error: str = ""
+    reference: str = "joint"
 
     @property
     def ok(self) -> bool:
@@ -75,6 +78,7 @@ class StackImage:
             wcs=self.wcs,
             image_shape=self.shape,
             image_label=self.label,
+            reference_label="the mean of the stack" if self.reference == "joint" else self.reference,
             method="align_stack",
         )
 

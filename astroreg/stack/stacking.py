@@ -120,7 +120,7 @@ def align_stack(
     Warns
     -----
     AstroregWarning
-        Once, if images are flagged or the pairs contradict each other.
+        If images are flagged, and if the pairs contradict each other.
 
     Notes
     -----
@@ -294,15 +294,12 @@ def _measured(
 
 
 def _tell(result: StackResult) -> None:
-    """Warn, once, of what must be known before the corrections are used."""
-    words = []
+    """Warn of what must be known before the corrections are used."""
     if result.flagged:
         names = ", ".join(image.label for image in result.flagged[:5])
         more = f" and {len(result.flagged) - 5} more" if len(result.flagged) > 5 else ""
-        words.append(
-            f"{len(result.flagged)} of {len(result)} images have no trusted correction: {names}{more}"
-        )
+        share = f"{len(result.flagged)} of {len(result)} images"
+        warnings.warn(f"{share} have no trusted correction: {names}{more}", AstroregWarning, stacklevel=3)
     if result.dof and result.chi2 > result.dof + 5 * np.sqrt(2 * result.dof):
-        words.append(f"the pairs contradict each other: reduced chi-squared {result.reduced_chi2:.1f}")
-    if words:
-        warnings.warn("; ".join(words), AstroregWarning, stacklevel=3)
+        text = f"the pairs contradict each other: reduced chi-squared {result.reduced_chi2:.1f}"
+        warnings.warn(text, AstroregWarning, stacklevel=3)
