@@ -22,7 +22,7 @@ class ShiftFlag(enum.IntFlag):
     >>> [flag.name for flag in flags]
     ['NOISE_ESTIMATED', 'LOW_SNR']
     >>> flags.trusted
-    True
+    False
     """
 
     def __new__(cls, value: int, sentence: str = "") -> ShiftFlag:
@@ -41,9 +41,12 @@ class ShiftFlag(enum.IntFlag):
     NOT_CONVERGED = 128, "The refinement of the shift did not settle: shift and error are approximate."
     NOISE_ESTIMATED = 256, "No uncertainty was attached: the noise was estimated from the images themselves."
     ROLL_AMBIGUOUS = 512, "The roll, not measured, moves the corners of the field by more than the error."
-    LOW_SNR = 1024, "The structure in the images is faint: the error is only approximately Gaussian."
+    LOW_SNR = (
+        1024,
+        "Noise outweighs structure in the unfiltered correlation: its peak may be noise; use chi2_shift.",
+    )
 
-    UNTRUSTED = 1 | 2 | 4 | 8 | 16 | 128, "The shift must not be applied without a look at it."
+    UNTRUSTED = 1 | 2 | 4 | 8 | 16 | 128 | 1024, "The shift must not be applied without a look at it."
 
     @property
     def trusted(self) -> bool:

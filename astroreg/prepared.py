@@ -29,6 +29,8 @@ _RIVAL_DELTA_CHI2 = 25.0
 _RIVAL_HEIGHT = 0.9
 # Reduced chi-squared this far from 1 (and by five of its sampling errors) is not what was promised.
 _CHI2_SLACK = 0.2
+# A correlation's peak whose curvature is not this many times its noise's may be one of the noise.
+_LOW_SNR = 3.0
 _SIDE_FOR_STATISTICS = 1024
 # Residuals that are nothing but rounding: one image given twice.
 _IDENTICAL = 1e-9
@@ -226,6 +228,8 @@ class PreparedPair:
             flags |= ShiftFlag.SMALL_OVERLAP
         if not fit.converged:
             flags |= ShiftFlag.NOT_CONVERGED
+        if fit.curvature_significance < _LOW_SNR:
+            flags |= ShiftFlag.LOW_SNR
         return flags | self._rival_flag() | self._chi2_flag(fit)
 
     def _rival_flag(self) -> ShiftFlag:

@@ -41,8 +41,9 @@ def test_bits_are_what_files_hold():
 
 def test_trusted():
     assert ShiftFlag(0).trusted
-    assert (ShiftFlag.LOW_SNR | ShiftFlag.BAD_CHI2).trusted
-    assert not (ShiftFlag.LOW_SNR | ShiftFlag.NO_SIGNAL).trusted
+    assert (ShiftFlag.NOISE_ESTIMATED | ShiftFlag.BAD_CHI2).trusted
+    assert not ShiftFlag.LOW_SNR.trusted
+    assert not (ShiftFlag.NOISE_ESTIMATED | ShiftFlag.NO_SIGNAL).trusted
 
 
 def test_describe():

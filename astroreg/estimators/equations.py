@@ -101,6 +101,8 @@ class Fit:
         Variance of the shift's equations as the residuals show it, over what the attached noise promises.
     equations : Equations
         The last state.
+    curvature_significance : float
+        How many times the correlation's curvature exceeds its noise's; infinite where noise is filtered.
     """
 
     shift: np.ndarray
@@ -114,6 +116,7 @@ class Fit:
     converged: bool
     scatter_ratio: float
     equations: Equations
+    curvature_significance: float = float("inf")
 
     @property
     def covariance(self) -> np.ndarray:

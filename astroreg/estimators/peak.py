@@ -117,7 +117,8 @@ class PeakStep:
         """Return the equations that the peak at zero solves, for its errors.
 
         The derivative of the correlation of the tapered images T a and T b at zero is
-        ``sum d(T m)/dx T (b - a)`` with m their plain mean.
+        ``sum d(T S)/dx T (b - a)``, with S any mean of a and b: the derivative of the residual times the
+        residual sums to nothing. The inverse-variance mean has the noise that the residual has not.
         """
         reference, image, share = self._noise()
         usable, n = self.aligner.overlap.usable, aligned.a.size
@@ -133,7 +134,7 @@ class PeakStep:
         templates = (from_a + from_b) * usable
         variance = np.where(usable, reference + image, 0)
         scatter = (templates * variance).reshape(4, n) @ templates.reshape(4, n).T
-        scatter[:2, :2] -= self._unequal_noise(np.where(usable, reference - image, 0))
+        scatter[:2, :2] -= self._common_noise(np.where(usable, share * image - (1 - share) * reference, 0))
         weight = np.where(usable, 1 / np.where(variance > 0, variance, 1), 0)
         value = templates.reshape(4, n) @ (aligned.b - aligned.a).ravel()
         return Equations(value, slope, scatter, templates, aligned, weight, self.free)
@@ -141,7 +142,7 @@ class PeakStep:
     def _templates(self, part, share, constant):
         """Return what one image adds to the templates of shift, scale and background, shape (4, ny, nx)."""
         grid = self.aligner.grid
-        spectrum = grid.forward((0.5 * self.window * part).astype(grid.dtype, copy=False))
+        spectrum = grid.forward((share * self.window * part).astype(grid.dtype, copy=False))
         gradients = [self.window * g for g in grid.gradient(spectrum)]
         return np.stack([*gradients, share * self.square * part, constant * self.square])
 
@@ -155,19 +156,16 @@ class PeakStep:
             ]
         )
 
-    def _unequal_noise(self, difference):
-        """Return the excess of the noise products when the template's own noise is taken at face value.
+    def _common_noise(self, covariance):
+        """Return what the noise that template and residual share adds to the product of their variances.
 
-        In the product of the two images' noises n_a dn_b the variances stand as V_a V_b; the template's
-        noise times the residual's has ((V_a + V_b) / 2)^2 instead.
+        In the correlation the two images' noises stand as V_a V_b; the template's variance times the
+        residual's exceeds that by the square of their covariance.
         """
         grid = self.aligner.grid
-        power = float((self.square**2 * difference**2).sum()) / 4
-        mean_square = [
-            float((grid.multiplicity * np.abs(f) ** 2).sum()) / (grid.shape[0] * grid.shape[1])
-            for f in grid.gradient_spectra(np.ones_like(grid.k2))
-        ]
-        return np.diag(mean_square) * power
+        weight = np.broadcast_to(grid.multiplicity, grid.k2.shape)
+        mean_square = [float((weight * k**2).sum() / weight.sum()) for k in grid.odd_angular]
+        return np.diag(mean_square) * float((self.square**2 * covariance**2).sum())
 
     def fit(self, *, empirical: bool) -> Fit:
         """Solve, and return the shift with its errors from the attached noise or from the residuals."""
@@ -177,6 +175,25 @@ class PeakStep:
         # Rounding to the nearest sample: a uniform error of this variance on each axis.
         parameters[[0, 1], [0, 1]] += self.resolution**2 / 12
         error = np.sqrt(np.abs(np.diag(parameters)[:2])).min()
+
         return replace(
-            fit, parameters=parameters, converged=bool(last < max(self.tolerance, _ACCEPTED * error))
+            fit,
+            parameters=parameters,
+            converged=bool(last < max(self.tolerance, _ACCEPTED * error)),
+            curvature_significance=self._curvature_significance(fit.equations.slope),
         )
+
+    def _curvature_significance(self, slope):
+        """Return by how much the peak's curvature stands out of that of the product of the two noises.
+
+        The noise of the curvature is ``sum T^4 V_A V_B (2 pi k)^4``; where it is not far smaller than the
+        curvature, the correlation has many peaks.
+        """
+        grid = self.aligner.grid
+        reference, image, _ = self._noise()
+        usable = self.aligner.overlap.usable
+        power = float((self.square**2 * reference * image)[usable].sum())
+        weight = np.broadcast_to(grid.multiplicity, grid.k2.shape)
+        fourth = np.array([(weight * k**4).sum() / weight.sum() for k in grid.odd_angular])
+        signal = np.diag(slope)[:2]
+        return float((signal / np.sqrt(power * fourth)).min()) if power > 0 else float("inf")
