@@ -9,13 +9,13 @@ import sys
 from collections.abc import Sequence
 
 from astroreg import __version__
-from astroreg.cli import align, calibrate, demo, measure, undo
+from astroreg.cli import align, calibrate, demo, measure, stack, undo
 from astroreg.cli.status import Status
 from astroreg.cli.terminal import Terminal
 
 __all__ = ["build_parser", "main"]
 
-_COMMANDS = (align, measure, undo, calibrate, demo)
+_COMMANDS = (align, measure, undo, stack, calibrate, demo)
 
 _EPILOG = """\
 examples:
