@@ -180,10 +180,10 @@ class PeakStep:
             fit,
             parameters=parameters,
             converged=bool(last < max(self.tolerance, _ACCEPTED * error)),
-            curvature_significance=self._curvature_significance(fit.equations.slope),
+            curvature_significance=self._curvature_significance(fit, empirical=empirical),
         )
 
-    def _curvature_significance(self, slope):
+    def _curvature_significance(self, fit: Fit, *, empirical: bool) -> float:
         """Return by how much the peak's curvature stands out of that of the product of the two noises.
 
         The noise of the curvature is ``sum T^4 V_A V_B (2 pi k)^4``; where it is not far smaller than the
@@ -195,5 +195,7 @@ class PeakStep:
         power = float((self.square**2 * reference * image)[usable].sum())
         weight = np.broadcast_to(grid.multiplicity, grid.k2.shape)
         fourth = np.array([(weight * k**4).sum() / weight.sum() for k in grid.odd_angular])
-        signal = np.diag(slope)[:2]
+        if empirical:
+            power *= (fit.chi2 / max(fit.n_pixels, 1)) ** 2
+        signal = np.diag(fit.equations.slope)[:2]
         return float((signal / np.sqrt(power * fourth)).min()) if power > 0 else float("inf")
