@@ -81,7 +81,7 @@ def chi2_shift(
 
     References
     ----------
-    Hannan, E. J. & Thomson, P. J. 1973, Biometrika 60, 469, doi:10.1093/biomet/60.3.469
+    Hannan, E. J. & Thomson, P. J. 1973, Biometrika 60, 241, doi:10.1093/biomet/60.2.241
 
     Examples
     --------

@@ -4,7 +4,7 @@ With the noise variances V_A (of the scaled reference) and V_B, the best sky is 
 ``S = (V_B a + V_A b) / (V_A + V_B)``; its noise is uncorrelated with the residual ``r = b - a``. The
 shift, the flux scale and the background solve ``sum w q r = 0`` with ``w = 1 / (V_A + V_B)`` and the
 templates q = (d(h S)/dx, d(h S)/dy, h S, 1), h the Wiener filter of S. That is the weighting of Hannan &
-Thomson (1973, doi:10.2307/2334549), with the weight of every pixel and any mask besides.
+Thomson (1973, doi:10.1093/biomet/60.2.241), with the weight of every pixel and any mask besides.
 """
 
 from __future__ import annotations
