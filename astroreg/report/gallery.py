@@ -51,7 +51,7 @@ def _before_and_after(result: ShiftResult, reference: Frame, image: Frame) -> Ma
         _figure(before, f"Before the shift: {_WHAT}", tag("strong", "Before")),
         _figure(after, f"After the shift: {_WHAT}", tag("strong", "After")),
     ]
-    note = "The image, with contours of the slightly smoothed reference (orange) where the coordinates put them. "
+    note = "The image, with contours of the reference (orange, smoothed a little), by the coordinates. "
     note += "After a correction that is right the contours lie on the same features of the image."
     if not result.ok:
         note += " Here the shift is only the best that was found: it was not to be trusted."
