@@ -32,7 +32,7 @@ def test_unrelated_skies_rarely_match(index):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("index", [1.0, 2.0, 3.0, 4.0])
+@pytest.mark.parametrize("index", [2.0, 3.5])
 def test_rate_of_false_alarms(index):
     """Over 150 pairs: no more below 1 % and 0.1 % than a binomial gives with a chance of 1e-4."""
     alarms = np.array([false_alarm(*unrelated(seed, index), min_overlap=0.2) for seed in range(150)])
