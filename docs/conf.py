@@ -49,6 +49,8 @@ html_title = f"astroreg {release}"
 # All pages in the side bar; the theme would put the first few into the top line.
 html_theme_options = {"navbar_center": [], "icon_links": []}
 html_sidebars = {"**": ["globaltoc.html"], "index": []}
+html_static_path = ["static"]
+html_css_files = ["wide.css"]
 htmlhelp_basename = "astroregdoc"
 # The date would make two builds of one version differ.
 html_last_updated_fmt = None
