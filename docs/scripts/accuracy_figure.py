@@ -29,6 +29,8 @@ def draw() -> None:
         _points(ax, table, list(tables), key)
         ax.set_xlabel(label)
     axes[0].set_xscale("log")
+    axes[0].set_xticks([1, 2, 3, 5], ["1", "2", "3", "5"])
+    axes[0].set_xticks([], minor=True)
     axes[0].set_yticks(range(len(tables)), list(tables))
     axes[0].set_ylim(len(tables) - 0.4, -0.6)
     handles = [
