@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
+from scipy.optimize import minimize_scalar
 from scipy.stats import chi2 as chi2_distribution
 
 from astroreg.stack.correlations import symmetric_root
@@ -20,7 +21,7 @@ __all__ = ["Fit", "Network"]
 INDEPENDENT = 0.15  # expected independent part of the variance of a pair, where the stack does not tell
 INDEPENDENT_RANGE = (0.01, 1.0)
 INDEPENDENT_SPREAD = 1.0  # of its logarithm, as a prior
-STEPS = 61  # of the logarithm of q, at which the likelihood is looked at
+TOLERANCE = 0.02  # of the logarithm of q
 FALSE_ALARM = 1e-3  # chance that any pair of a stack without blunders is rejected
 MEDIAN_CHI2 = 1.386  # of a chi-squared of two degrees of freedom
 TIED = 0.98  # of the largest: tests this close cannot tell which of the pairs is wrong
@@ -102,10 +103,12 @@ class Network:
             # Twice: the blunders hide what is independent, and that decides what is a blunder.
             used, *_ = self._accepted(independent)
             independent = self._independent(used)
+            before = used
             used, test, unresolved = self._accepted(independent)
         else:
-            test, unresolved = np.full(len(used), np.nan), np.zeros(len(used), bool)
-        independent = self._independent(used)
+            before, test, unresolved = None, np.full(len(used), np.nan), np.zeros(len(used), bool)
+        if before is None or (used != before).any():
+            independent = self._independent(used)
         return self.final(used, independent, test, unresolved)
 
     def final(self, used: np.ndarray, independent: float, test: np.ndarray, unresolved: np.ndarray) -> Fit:
@@ -124,12 +127,12 @@ class Network:
         -------
         Fit
         """
-        y, design, weight = self._whitened(used, independent)
-        normal = design.T @ weight @ design
-        x, covariance = self._in_gauge(normal, design.T @ weight @ y)
+        y, design, factor = self._whitened(used, independent)
+        weighted = linalg.cho_solve(factor, design)
+        x, covariance = self._in_gauge(design.T @ weighted, weighted.T @ y)
         rest = y - design @ x
         dof = 2 * (int(used.sum()) - len(self.gauge) + 1)
-        chi2 = float(rest @ weight @ rest) if dof else 0.0
+        chi2 = float(rest @ linalg.cho_solve(factor, rest)) if dof else 0.0
         if independent >= 1 and chi2 > dof + 3 * np.sqrt(2 * dof):
             # The pairs disagree by more than all of their quoted errors allow.
             covariance = covariance * (chi2 / dof)
@@ -170,14 +173,13 @@ class Network:
             design[np.arange(n), :, self.edges[:, end], :] += sign * root
         return design.reshape(2 * n, 2 * nodes)
 
-    def _whitened(self, used: np.ndarray, independent: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return shifts and design in units of the quoted errors, and the inverse of their correlation."""
+    def _whitened(self, used: np.ndarray, independent: float) -> tuple[np.ndarray, np.ndarray, tuple]:
+        """Return shifts and design in units of the quoted errors, and the factors of their correlation."""
         rows = self._rows(used)
         y = np.einsum("pij,pj->pi", symmetric_root(self.covariances, -0.5), self.shifts).ravel()
         correlation = (1 - independent) * self.correlation[np.ix_(rows, rows)]
         correlation[np.diag_indices_from(correlation)] += independent
-        weight = linalg.cho_solve(linalg.cho_factor(correlation), np.eye(len(rows)))
-        return y[rows], self._design()[rows], weight
+        return y[rows], self._design()[rows], linalg.cho_factor(correlation, overwrite_a=True)
 
     def _in_gauge(self, normal: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Solve normal equations that a common shift of all nodes leaves alone."""
@@ -209,7 +211,8 @@ class Network:
     def _eliminated(self, independent: float, limit: float) -> list[_Stage]:
         """Leave out the worst pair, again and again, while it is beyond a limit; return every stage."""
         n = len(self.edges)
-        y, design, weight = self._whitened(np.ones(n, bool), independent)
+        y, design, factor = self._whitened(np.ones(n, bool), independent)
+        weight = linalg.cho_solve(factor, np.eye(2 * n))
         lever = weight @ design
         # What is left of the weights once the parameters follow the data.
         rest = weight - lever @ linalg.pinvh(design.T @ lever) @ lever.T
@@ -226,20 +229,28 @@ class Network:
 
     def _independent(self, used: np.ndarray) -> float:
         """Return the most probable q: by the likelihood of the residuals, with a broad prior."""
-        nodes = len(self.gauge)
-        steps = np.geomspace(*INDEPENDENT_RANGE, STEPS)
-        rows = self._rows(used)
-        if len(rows) <= 2 * (nodes - 1):
+        if used.sum() <= len(self.gauge) - 1:
             return INDEPENDENT
-        values, vectors = linalg.eigh(self.correlation[np.ix_(rows, rows)])
-        y = np.einsum("pij,pj->pi", symmetric_root(self.covariances, -0.5), self.shifts).ravel()
-        y, design = (
-            vectors.T @ y[rows],
-            vectors.T @ self._design()[rows][:, 2:],
-        )  # the first node stands still
-        cost = [_restricted_cost(q, values, y, design) for q in steps]
-        prior = (np.log(steps / INDEPENDENT) / INDEPENDENT_SPREAD) ** 2
-        return float(steps[np.argmin(cost + prior)])
+
+        def cost(log_q: float) -> float:
+            prior = ((log_q - np.log(INDEPENDENT)) / INDEPENDENT_SPREAD) ** 2
+            return self._restricted_cost(used, float(np.exp(log_q))) + prior
+
+        bounds = np.log(INDEPENDENT_RANGE)
+        best = minimize_scalar(cost, bounds=bounds, method="bounded", options={"xatol": TOLERANCE}).x
+        # The search stays inside of its bounds by about its tolerance.
+        return float(np.exp(bounds[1] if best > bounds[1] - 2 * TOLERANCE else best))
+
+    def _restricted_cost(self, used: np.ndarray, independent: float) -> float:
+        """Return minus twice the restricted log-likelihood of the shifts (Patterson & Thompson 1971)."""
+        y, design, factor = self._whitened(used, independent)
+        design = design[:, 2:]  # the first node stands still
+        both = linalg.cho_solve(factor, np.column_stack([design, y]))
+        normal = linalg.cho_factor(design.T @ both[:, :-1])
+        right = design.T @ both[:, -1]
+        chi2 = y @ both[:, -1] - right @ linalg.cho_solve(normal, right)
+        determinants = sum(2 * np.log(np.diag(one[0])).sum() for one in (factor, normal))
+        return float(chi2 + determinants)
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,13 +293,3 @@ def _typical(drop: np.ndarray) -> float:
     """Return by how much the tests of the pairs that are left are too large, as a factor of at least 1."""
     known = drop[np.isfinite(drop)]
     return max(1.0, float(np.median(known)) / MEDIAN_CHI2) if len(known) > 3 else 1.0
-
-
-def _restricted_cost(q: float, values: np.ndarray, y: np.ndarray, design: np.ndarray) -> float:
-    """Minus twice the restricted log-likelihood, in the axes in which the correlation is diagonal."""
-    weight = 1 / ((1 - q) * np.maximum(values, 0) + q)
-    normal = design.T @ (weight[:, None] * design)
-    factor = linalg.cho_factor(normal)
-    right = design.T @ (weight * y)
-    chi2 = y @ (weight * y) - right @ linalg.cho_solve(factor, right)
-    return float(chi2 - np.log(weight).sum() + 2 * np.log(np.diag(factor[0])).sum())
