@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ __all__ = [
     "pixel_jacobian",
     "shifted_wcs",
     "sky_jacobian",
+    "unbounded",
 ]
 
 NODES = 33  # nodes a side of the grid on which a mapping is examined
@@ -202,6 +204,41 @@ def celestial_wcs(wcs, *, argument: str):
     return high_level
 
 
+def unbounded(wcs):
+    """Return a WCS that also answers outside the bounding box that a generalized WCS may have.
+
+    Parameters
+    ----------
+    wcs : APE-14 WCS
+        It is not changed.
+
+    Returns
+    -------
+    APE-14 WCS
+        The WCS itself where it has no bounding box, or needs one since its inverse is found by search.
+    """
+    inner = _innermost(wcs)
+    if getattr(inner, "bounding_box", None) is None:
+        return wcs
+    try:
+        inner.backward_transform  # noqa: B018 - raises where there is none
+    except NotImplementedError:
+        return wcs
+    wcs = copy.deepcopy(wcs)
+    _innermost(wcs).bounding_box = None
+    return wcs
+
+
+def _innermost(wcs):
+    """The WCS within all wrappers."""
+    while True:
+        inner = getattr(wcs, "_low_level_wcs", None)
+        inner = getattr(wcs, "_wcs", None) if inner is None else inner
+        if inner is None or inner is wcs or isinstance(wcs, WCS):
+            return wcs
+        wcs = inner
+
+
 def map_pixels(wcs_from, wcs_to, x, y) -> tuple[np.ndarray, np.ndarray]:
     """Give the pixel of `wcs_to` that sees the same point of the sky; NaN where there is none.
 
@@ -327,4 +364,5 @@ class GridMap:
 
     def area_ratio(self) -> np.ndarray:
         """Return |det J|, source pixels a target pixel, at the nodes (NODES, NODES)."""
-        return np.abs(np.linalg.det(self.jacobian))
+        with np.errstate(invalid="ignore"):  # NaN where a node has no place in the source
+            return np.abs(np.linalg.det(self.jacobian))

@@ -10,17 +10,20 @@ from typing import Any
 
 import numpy as np
 from astropy import units as u
+from astropy.wcs import WCS
 
 from astroreg.align.alignment import Alignment, moved_by
 from astroreg.align.corrected import corrected_like
 from astroreg.align.noise import with_gains, with_noise
 from astroreg.align.pairs import Pair, prepare_pass
+from astroreg.align.roll import with_roll_judged
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag, describe
-from astroreg.grids import celestial_wcs
+from astroreg.grids import celestial_wcs, unbounded
 from astroreg.inputs import Frame, as_frame, parse_max_shift, parse_positive
 from astroreg.methods import chi2_shift
 from astroreg.resample import match_beams as at_one_resolution
+from astroreg.resample import match_psfs
 from astroreg.results import ShiftResult
 from astroreg.sky import SkyCorrection, correct_wcs
 
@@ -29,7 +32,7 @@ __all__ = ["align"]
 STILL = 0.1  # of its error: a residual shift below this does not matter
 STILL_PIXELS = 0.001
 BESIDE = 2.0  # pixels from a sharp peak within which a broad one is of the same origin
-RESTLESS = 0.5  # of its error: a residual shift above this after the last pass is no convergence
+RESTLESS = 0.5  # of its error: more than this left to come after the last pass is no convergence
 
 
 def align(
@@ -48,6 +51,8 @@ def align(
     match_beams: bool = False,
     reference_beam: Any = None,
     image_beam: Any = None,
+    reference_psf: np.ndarray | None = None,
+    image_psf: np.ndarray | None = None,
     reference_hdu: int | str | tuple | None = None,
     image_hdu: int | str | tuple | None = None,
 ) -> Alignment:
@@ -68,7 +73,8 @@ def align(
     kind : {"pointing", "detector"}, optional
         What moved: the telescope (default, a rotation of the sky) or the pixels.
     roll : {"zero", "keep-pa"} or Quantity, optional
-        How the roll of the pointing, which a shift does not tell, is decided; see `correct_wcs`.
+        How the roll of the pointing, which a shift does not tell, is decided; see `correct_wcs`. Where it
+        matters more than the error of the shift, the flag ``ROLL_AMBIGUOUS`` says so.
     max_shift : float or Quantity, optional
         Largest error to search for: pixels of the image, a Quantity in pixel, or an angle. The reference is
         looked at that far around the image. Default: whatever the overlap allows.
@@ -80,6 +86,9 @@ def align(
     reference_beam, image_beam : Quantity, sequence of Quantity or Header, optional
         The beams: a full width at half maximum, or (major, minor, position angle). Default: BMAJ, BMIN and
         BPA of the headers.
+    reference_psf, image_psf : ndarray, optional
+        The point-spread functions instead, each on the pixels of its own image, both or none; see
+        `astroreg.resample.match_psfs`.
     reference_hdu, image_hdu : int, str or tuple, optional
         Which HDU of a file.
 
@@ -105,7 +114,7 @@ def align(
     iterations = parse_positive(iterations, argument="iterations", integer=True)
     user_image = image
     reference = _celestial(as_frame(reference, argument="reference", hdu=reference_hdu), "reference")
-    image = _celestial(as_frame(image, argument="image", hdu=image_hdu), "image")
+    image = _within_bounds(_celestial(as_frame(image, argument="image", hdu=image_hdu), "image"))
     radius = parse_max_shift(max_shift, image.wcs, image.shape)
     options = {
         "max_shift": radius,
@@ -118,7 +127,9 @@ def align(
     seen, estimated = with_noise(reference)
     gains = 1.0, 1.0
     used = image
-    if match_beams or reference_beam is not None or image_beam is not None:
+    if reference_psf is not None or image_psf is not None:
+        seen, used, *gains = match_psfs(seen, image, reference_psf=reference_psf, image_psf=image_psf)
+    elif match_beams or reference_beam is not None or image_beam is not None:
         seen, used, *gains = at_one_resolution(
             seen, image, reference_beam=reference_beam, image_beam=image_beam
         )
@@ -131,6 +142,7 @@ def align(
             break
     found = run.result(ShiftFlag.NOISE_ESTIMATED if estimated else ShiftFlag(0))
     if found.ok:
+        found = with_roll_judged(found)
         found = replace(found, corrected=corrected_like(user_image, image, found, kind=kind, roll=roll))
     serious = found.flags & (ShiftFlag.UNTRUSTED | ShiftFlag.BAD_CHI2)
     if serious or not found.ok:
@@ -144,14 +156,30 @@ def _celestial(frame: Frame, argument: str) -> Frame:
     return replace(frame, wcs=celestial_wcs(frame.wcs, argument=argument))
 
 
+def _within_bounds(frame: Frame) -> Frame:
+    """Return the frame with what lies outside the bounding box of its WCS masked."""
+    bounds = getattr(getattr(frame.wcs, "low_level_wcs", frame.wcs), "pixel_bounds", None)
+    if not bounds or isinstance(frame.wcs, WCS):
+        return frame
+    inside = np.ones(frame.shape, dtype=bool)
+    for axis, pair in enumerate(bounds[::-1]):
+        if pair is not None:
+            low, high = sorted(float(getattr(limit, "value", limit)) for limit in pair)
+            at = np.arange(frame.shape[axis])
+            inside &= np.expand_dims((at >= low) & (at <= high), 1 - axis)
+    return frame if inside.all() else replace(frame, mask=~(inside & frame.valid))
+
+
 class _Run:
     """The passes of one alignment, and what is known after each."""
 
     def __init__(self, reference: Frame, image: Frame, method, options, kind, roll, gains):
-        self.reference, self.image = reference, image
+        # Around the image the reference is wanted, too, and a pivot may have been there.
+        self.given = image.wcs
+        self.reference, self.image = reference, replace(image, wcs=unbounded(image.wcs))
         self.method, self.options = method, options
         self.kind, self.roll, self.gains = kind, roll, gains
-        self.wcs = image.wcs
+        self.wcs = self.image.wcs
         self.passes: tuple[ShiftResult, ...] = ()
         self.pivot = ((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2)
         self.total = np.zeros(2) * u.pixel
@@ -203,14 +231,14 @@ class _Run:
         """Put the passes together."""
         last = self.passes[-1]
         flags |= last.flags
-        if len(self.passes) > 1 and last.ok and not _still(last, RESTLESS, STILL_PIXELS):
+        if len(self.passes) > 1 and last.ok and not _settled(*self.passes[-2:]):
             flags |= ShiftFlag.NOT_CONVERGED
         if np.hypot(*self.total.value) > self.options.get("max_shift", np.inf):
             flags |= ShiftFlag.AT_SEARCH_BOUND
         # The last shift is already part of the total where it was trusted.
         before = self.total - last.shift if last.ok else self.total
         found = moved_by(last, before)
-        found = replace(found, flags=flags, wcs=self.image.wcs, image_shape=self.image.shape)
+        found = replace(found, flags=flags, wcs=self.given, image_shape=self.image.shape)
         found = replace(found, reference_label=self.reference.label, image_label=self.image.label)
         return Alignment(
             **{field.name: getattr(found, field.name) for field in fields(ShiftResult)},
@@ -221,6 +249,18 @@ class _Run:
             roll=self.roll,
             reference=self.reference,
         )
+
+
+def _settled(before: ShiftResult, last: ShiftResult) -> bool:
+    """Whether further passes would move the image by less than half an error.
+
+    Resampling an undersampled reference changes its sharp features, so that a pass finds some five sixths of
+    what is left: the passes shrink like a geometric series, of which ``q / (1 - q)`` of the last is to come.
+    """
+    ratio = float(np.linalg.norm(last.shift.value) / max(np.linalg.norm(before.shift.value), 1e-300))
+    if ratio >= 1:
+        return _still(last, RESTLESS, STILL_PIXELS)
+    return _still(replace(last, shift=last.shift * ratio / (1 - ratio)), RESTLESS, STILL_PIXELS)
 
 
 def _still(result: ShiftResult, sigmas: float, pixels: float) -> bool:

@@ -14,7 +14,7 @@ from astroreg.cli.records import document, result_record
 from astroreg.cli.status import Status
 from astroreg.cli.targets import check_targets, output_paths
 from astroreg.cli.terminal import Terminal, one_line
-from astroreg.cli.written import checksum_line, results_table, write_corrected, write_head
+from astroreg.cli.written import results_table, write_corrected, write_head
 from astroreg.exceptions import AstroregWarning
 from astroreg.files import write_table_atomic
 from astroreg.flags import ShiftFlag, describe
@@ -266,7 +266,6 @@ def _written(image: str, found: Alignment, target: Path | None, options: argpars
         found,
         target,
         systematic=options.systematic,
-        history=[checksum_line(options.reference)],
         overwrite=options.overwrite,
     )
 

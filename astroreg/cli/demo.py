@@ -16,7 +16,7 @@ from astroreg.cli.records import document, result_record
 from astroreg.cli.status import Status
 from astroreg.cli.targets import check_targets
 from astroreg.cli.terminal import Terminal, one_line
-from astroreg.cli.written import checksum_line, write_corrected
+from astroreg.cli.written import write_corrected
 from astroreg.files import open_image
 from astroreg.results import format_measurement
 
@@ -107,8 +107,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Status:
         terminal.error("the demo's own images were not aligned")
         terminal.result(str(found))
         return Status.FLAGGED
-    history = [checksum_line(str(reference))]
-    write_corrected(str(image), found, corrected, history=history, overwrite=overwrite)
+    write_corrected(str(image), found, corrected, overwrite=overwrite)
     compared = compare(found, open_image(corrected).wcs, scene)
     drawn = _drawn(scene, found, compared, picture, overwrite, terminal)
     status = Status.TRUSTED if compared.sigmas < _WRONG else Status.FLAGGED

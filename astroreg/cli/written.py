@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -16,27 +15,9 @@ from astroreg.files import correct_file, write_scamp_head
 from astroreg.files.companions import COMPANION_NAMES
 from astroreg.files.reading import opened
 
-__all__ = ["checksum_line", "results_table", "write_corrected", "write_head"]
+__all__ = ["results_table", "write_corrected", "write_head"]
 
 _FLUXES = ("scale", "scale_error", "background", "background_error")
-
-
-def checksum_line(path: str) -> str:
-    """Return what HISTORY says so that the reference can be recognised whatever its name.
-
-    Parameters
-    ----------
-    path : str
-        The reference.
-
-    Returns
-    -------
-    str
-        With the first half of the SHA-256 of the file: a card holds no more.
-    """
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return f"astroreg: SHA-256 of the reference begins {digest[:24]}"
 
 
 def write_corrected(
@@ -44,7 +25,6 @@ def write_corrected(
     found: Alignment,
     target: Path,
     *,
-    history: list[str],
     overwrite: bool,
     systematic: u.Quantity | None = None,
 ) -> Path:
@@ -58,8 +38,6 @@ def write_corrected(
         Its correction.
     target : Path
         The file to write.
-    history : list of str
-        Lines for HISTORY, besides those about the measurement.
     overwrite : bool
         Whether it may be replaced.
     systematic : Quantity, optional
@@ -78,7 +56,7 @@ def write_corrected(
         kind=found.kind,
         roll=found.roll,
         systematic=systematic,
-        history=[*found.history(), *history],
+        history=found.history(),
     )
 
 

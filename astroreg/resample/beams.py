@@ -16,7 +16,7 @@ from astroreg.resample.smoothing import gaussian_kernel, smoothed
 if TYPE_CHECKING:
     from astroreg.inputs import Frame
 
-__all__ = ["Beam", "MatchedFrames", "beam_of", "match_beams"]
+__all__ = ["Beam", "MatchedFrames", "beam_of", "common_place", "match_beams"]
 
 FWHM = math.sqrt(8 * math.log(2))  # sigmas
 NARROW = 0.1  # pixels; a Gaussian narrower than this changes nothing
@@ -170,7 +170,7 @@ def match_beams(
     ):
         beams.append(beam_of((frame.header or {}) if beam is None else beam, argument=argument))
     wcs = celestial_wcs(reference.wcs, argument="reference"), celestial_wcs(image.wcs, argument="image")
-    at = _common_place(wcs, image.shape, reference.shape)
+    at = common_place(wcs, image.shape, reference.shape)
     own = [_in_pixels(beam, w, place) for beam, w, place in zip(beams, wcs, at, strict=True)]
     # Everything is compared in the pixels of the image.
     mapping = pixel_jacobian(wcs[0], wcs[1], *at[0])[0]
@@ -195,7 +195,7 @@ def enclosing(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return root @ (axes * np.maximum(ratio, 1.0)) @ axes.T @ root
 
 
-def _common_place(wcs, image_shape, reference_shape):
+def common_place(wcs, image_shape, reference_shape) -> tuple[np.ndarray, np.ndarray]:
     """Return the pixels (reference, image) of a place that both can see, the image's middle if possible."""
     middle = [np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2]) for shape in (reference_shape, image_shape)]
     x, y = map_pixels(wcs[1], wcs[0], *middle[1])

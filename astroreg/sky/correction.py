@@ -13,6 +13,7 @@ import numpy as np
 from astropy.coordinates import BaseCoordinateFrame, SkyCoord, UnitSphericalRepresentation
 from astropy.table import QTable
 
+from astroreg.grids import unbounded
 from astroreg.sky import correction_table, sky_covariance
 from astroreg.sky.frames import (
     celestial_frame,
@@ -151,6 +152,7 @@ class SkyCorrection:
         displacement = sky_covariance.in_pixel(shift, (2,), "shift")
         pivot = np.asarray(pivot_pixel, dtype=float)
         frame = celestial_frame(wcs)
+        wcs = unbounded(wcs)
         lon, lat = sky_covariance.finite_lonlat(wcs, [pivot, pivot - displacement])
         sky = None
         if covariance is not None:
