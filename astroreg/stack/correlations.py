@@ -8,16 +8,19 @@ in common what its noise does where both others cover it:
     Cov(e_ij, e_ik) = T_ij^-1 T_ijk T_ik^-1,    T_ijk = sum over both overlaps.
 
 What is left, noise times noise and all that is wrong with the model, is independent from pair to pair. Its
-share of the variance is measured from the redundancy of the stack.
+share of the variance is measured from the redundancy of the stack. Noise times noise goes with V_i V_j where
+the rest goes with V_i + V_j, so that its share is larger for pairs of fainter images.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
 from astroreg.stack.geometry import Layout
 
-__all__ = ["shared_correlation", "symmetric_root"]
+__all__ = ["faintness", "shared_correlation", "symmetric_root"]
 
 
 def symmetric_root(matrices: np.ndarray, power: float) -> np.ndarray:
@@ -66,13 +69,39 @@ def shared_correlation(layout: Layout, pairs: np.ndarray) -> np.ndarray:
     return total
 
 
+def faintness(layout: Layout, pairs: np.ndarray) -> np.ndarray:
+    """Return how much noise counts against structure where the images of each pair overlap.
+
+    Parameters
+    ----------
+    layout : Layout
+        The images, with the information of their cells.
+    pairs : ndarray of int, shape (n, 2)
+        (reference, image).
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        ``V_i V_j / (V_i + V_j)`` over the mean square of the gradient, in units of that of a typical pair.
+    """
+    # T goes with 1/V, so that V_i V_j / (V_i + V_j) does with 1 / (T_i + T_j).
+    ratio = 1 / (_information(layout, pairs, np.mean).sum(axis=1) + np.finfo(float).tiny)
+    return ratio / np.median(ratio)
+
+
 def _noise_shares(layout: Layout, pairs: np.ndarray) -> np.ndarray:
     """Return which part of the variance of each pair is due to the noise of each of its images, (n, 2)."""
-    told = np.empty(pairs.shape)
+    # T goes with 1/V: the image that tells more has the smaller noise.
+    shares = _information(layout, pairs, np.sum)[:, ::-1] + np.finfo(float).tiny
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def _information(layout: Layout, pairs: np.ndarray, reduce: Callable) -> np.ndarray:
+    """Return the sum or the mean of what the cells of each image tell, over those that the other covers."""
+    told = np.zeros(pairs.shape)
+    traces = {image: np.trace(layout.information(image), axis1=1, axis2=2) for image in np.unique(pairs)}
     for row, (first, second) in enumerate(pairs):
         for end, (image, other) in enumerate(((first, second), (second, first))):
             inside = layout.covered(image, other)
-            told[row, end] = np.trace(layout.information(image)[inside].sum(axis=0))
-    # T goes with 1/V: the image that tells more has the smaller noise.
-    shares = told[:, ::-1] + np.finfo(float).tiny
-    return shares / shares.sum(axis=1, keepdims=True)
+            told[row, end] = reduce(traces[image][inside]) if inside.any() else 0.0
+    return told

@@ -12,7 +12,7 @@ from astropy.table import QTable
 from astroreg.sky import SkyCorrection
 from astroreg.sky.frames import realize
 from astroreg.sky.rotations import local_basis, lonlat_to_vector, rotation_vector_to_matrix, vector_to_lonlat
-from astroreg.stack.correlations import shared_correlation
+from astroreg.stack.correlations import faintness, shared_correlation
 from astroreg.stack.geometry import Layout
 from astroreg.stack.graph import component_of, triangles
 from astroreg.stack.network import Fit, Network
@@ -119,10 +119,10 @@ def solve_stack(
     gauge = weights[nodes] / weights[nodes].sum() if reference is None else (nodes == reference).astype(float)
     equations = [_Equation.of(layout, pairs[k]) for k in chosen]
     covariances = np.array([one.covariance for one in equations])
-    correlation = shared_correlation(layout, ends[chosen])
+    errors = shared_correlation(layout, ends[chosen]), faintness(layout, ends[chosen])
 
     def network(x: np.ndarray) -> Network:
-        return Network(edges, _linearised(layout, equations, edges, x), covariances, correlation, gauge)
+        return Network(edges, _linearised(layout, equations, edges, x), covariances, *errors, gauge)
 
     x = np.zeros(2 * len(nodes))
     for _ in range(LINEARISATIONS):

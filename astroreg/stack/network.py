@@ -1,8 +1,8 @@
 """The joint solution: corrections of all images at once from the shifts of their pairs, by least squares.
 
 Arrays in, arrays out. Each pair gives ``y = x_image - x_reference + e`` with two components; the covariance
-of all errors together is ``C^1/2 ((1 - q) R + q) C^1/2``: C those quoted for the pairs, R their correlation
-by shared images, q the independent part of the variance.
+of all errors together is ``C^1/2 ((1 - q)^1/2 R (1 - q)^1/2 + q) C^1/2``: C those quoted for the pairs, R
+their correlation by shared images, q the independent part of the variance of each.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Fit:
     dof : int
         Degrees of freedom.
     independent : float
-        Independent part of the variance of a pair, q.
+        Independent part of the variance of a typical pair, q.
     used : ndarray of bool, shape (pairs,)
         False for rejected pairs.
     test : ndarray, shape (pairs,)
@@ -76,6 +76,8 @@ class Network:
         As quoted for each.
     correlation : ndarray, shape (2 pairs, 2 pairs)
         By shared images.
+    faintness : ndarray, shape (pairs,)
+        By which the independent part of a pair differs from that of a typical one, a factor of q / (1 - q).
     gauge : ndarray, shape (nodes,)
         Weights, of sum 1, of the mean of the parameters that is zero; a reference has all.
     """
@@ -84,6 +86,7 @@ class Network:
     shifts: np.ndarray
     covariances: np.ndarray
     correlation: np.ndarray
+    faintness: np.ndarray
     gauge: np.ndarray
 
     def solve(self, *, reject: bool = True) -> Fit:
@@ -155,7 +158,7 @@ class Network:
         ndarray, shape (2, 2)
         """
         at = np.concatenate([[2 * row, 2 * row + 1] for row in rows])
-        errors = (1 - independent) * self.correlation[np.ix_(at, at)] + independent * np.eye(len(at))
+        errors = self._correlation(at, independent)
         root = np.hstack(np.asarray(signs)[:, None, None] * symmetric_root(self.covariances[rows], 0.5))
         return root @ errors @ root.T
 
@@ -173,13 +176,21 @@ class Network:
             design[np.arange(n), :, self.edges[:, end], :] += sign * root
         return design.reshape(2 * n, 2 * nodes)
 
+    def _correlation(self, rows: np.ndarray, independent: float) -> np.ndarray:
+        """Return the correlation of some errors in units of those quoted."""
+        odds = independent / max(1 - independent, np.finfo(float).tiny) * self.faintness
+        own = np.repeat(odds / (1 + odds), 2)[rows]
+        shared = np.sqrt(1 - own)
+        correlation = shared[:, None] * self.correlation[np.ix_(rows, rows)] * shared
+        correlation[np.diag_indices_from(correlation)] += own
+        return correlation
+
     def _whitened(self, used: np.ndarray, independent: float) -> tuple[np.ndarray, np.ndarray, tuple]:
         """Return shifts and design in units of the quoted errors, and the factors of their correlation."""
         rows = self._rows(used)
         y = np.einsum("pij,pj->pi", symmetric_root(self.covariances, -0.5), self.shifts).ravel()
-        correlation = (1 - independent) * self.correlation[np.ix_(rows, rows)]
-        correlation[np.diag_indices_from(correlation)] += independent
-        return y[rows], self._design()[rows], linalg.cho_factor(correlation, overwrite_a=True)
+        factor = linalg.cho_factor(self._correlation(rows, independent), overwrite_a=True)
+        return y[rows], self._design()[rows], factor
 
     def _in_gauge(self, normal: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Solve normal equations that a common shift of all nodes leaves alone."""

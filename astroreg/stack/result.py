@@ -152,7 +152,8 @@ class StackResult:
     dof : int
         Degrees of freedom; 0 where nothing is redundant.
     independent : float
-        Which part of the variance of a pair is independent of that of pairs that share an image with it.
+        Which part of the variance of a typical pair is not due to the images that it shares with other pairs,
+        from 0 to 1: what averages down with the number of pairs.
     closures : QTable
         One row a triangle of images, with the sum of its shifts, which should be zero; see
         `to_closures_table`.

@@ -25,7 +25,6 @@ from astropy import units as u
 from astroreg.simulation import SphericalSky, tan_wcs
 from astroreg.stack import StackResult, align_stack
 
-
 HEADER = 60  # lines of an ECSV file before its rows, about
 
 

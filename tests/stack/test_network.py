@@ -25,7 +25,7 @@ def network(shifts, edges, gauge=None, covariances=None):
     nodes = edges.max() + 1
     gauge = np.full(nodes, 1 / nodes) if gauge is None else np.asarray(gauge, float)
     covariances = np.tile(np.eye(2), (len(edges), 1, 1)) if covariances is None else covariances
-    return Network(edges, shifts, covariances, shared(edges), gauge)
+    return Network(edges, shifts, covariances, shared(edges), np.ones(len(edges)), gauge)
 
 
 def draw(nodes, share, rng, edges=None):
