@@ -21,6 +21,7 @@ from astroreg.results import ShiftResult
 __all__ = ["chi2_shift", "cross_correlation_shift", "register_images"]
 
 _TAYLOR_TOLERANCE = 3e-5  # pixels
+_FINER = 20  # samples of the iteration for one of the answer
 
 
 def chi2_shift(
@@ -247,9 +248,11 @@ def solve_chi2(pair: PreparedPair) -> ShiftResult:
 
 def solve_upsampled(pair: PreparedPair, *, upsample_factor: int = 100) -> ShiftResult:
     """Return the result of `register_images` for a prepared pair, without warnings."""
-    finder = partial(upsampled_peak, upsample_factor=upsample_factor)
+    # A step shorter than a sample is still a step: the images are brought together on finer samples, and
+    # only the answer is rounded.
+    finder = partial(upsampled_peak, upsample_factor=_FINER * upsample_factor)
     refiner = partial(
-        PeakStep, find_peak=finder, tolerance=0.5 / upsample_factor, resolution=1 / upsample_factor
+        PeakStep, find_peak=finder, tolerance=1 / (_FINER * upsample_factor), resolution=1 / upsample_factor
     )
     return pair.result(refiner, method="register_images", delta_chi2=False)
 

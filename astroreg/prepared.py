@@ -31,6 +31,7 @@ _RIVAL_HEIGHT = 0.9
 _CHI2_SLACK = 0.2
 # A correlation's peak whose curvature is not this many times its noise's may be one of the noise.
 _LOW_SNR = 3.0
+_LARGEST_ERROR = 1.0  # pixels: beyond it another summit of the correlation is as near as the right one
 _SIDE_FOR_STATISTICS = 1024
 # Residuals that are nothing but rounding: one image given twice.
 _IDENTICAL = 1e-9
@@ -128,7 +129,9 @@ class PreparedPair:
         offsets = [m for m, _ in stats]
         if not self.options.search.fit_background:
             offsets = [0.0, 0.0] if self.options.search.fit_scale else [stats[1][0]] * 2
-        return tuple(Flux(o, f) for o, f in zip(offsets, factors, strict=True))
+        # In the data's own precision: what is subtracted must be what is added back.
+        kinds = [p.data.dtype.type if p.data.dtype.kind == "f" else float for p in planes]
+        return tuple(Flux(float(k(o)), float(k(f))) for k, o, f in zip(kinds, offsets, factors, strict=True))
 
     @cached_property
     def coarse(self) -> Coarse:
@@ -224,12 +227,15 @@ class PreparedPair:
             flags |= ShiftFlag.AT_SEARCH_BOUND
         if coarse.fixed_pattern:
             flags |= ShiftFlag.FIXED_PATTERN
-        if coarse.peak.overlap < _SMALL_OVERLAP * self.options.search.min_overlap:
+        if coarse.peak.overlap < min(_SMALL_OVERLAP * self.options.search.min_overlap, 0.5):
             flags |= ShiftFlag.SMALL_OVERLAP
         if not fit.converged:
             flags |= ShiftFlag.NOT_CONVERGED
-        if fit.curvature_significance < _LOW_SNR:
+        error = outcome.block * np.sqrt(np.diag(fit.covariance).max())
+        if fit.curvature_significance < _LOW_SNR or not error < _LARGEST_ERROR:
             flags |= ShiftFlag.LOW_SNR
+        if flags & ShiftFlag.NO_SIGNAL:
+            return flags
         return flags | self._rival_flag() | self._chi2_flag(fit)
 
     def _rival_flag(self) -> ShiftFlag:

@@ -30,7 +30,10 @@ def test_the_python_example_runs(tmp_path, monkeypatch):
 
 def test_the_two_commands_stand_there():
     commands = [line.removeprefix("$ ") for block in blocks("console") for line in block.splitlines()]
-    assert commands[:2] == ["pip install '.[all]' && astroreg demo", "pip install '.[test]' && pytest"]
+    assert commands[:2] == [
+        "pip install '.[all]' && astroreg demo",
+        "pip install '.[test]' && pytest -n auto",
+    ]
 
 
 def test_extras_of_the_commands_exist():

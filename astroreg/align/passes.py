@@ -31,6 +31,7 @@ __all__ = ["align"]
 
 STILL = 0.1  # of its error: a residual shift below this does not matter
 STILL_PIXELS = 0.001
+REMAINDER = 4.0  # pixels: as far as the passes after the first look
 BESIDE = 2.0  # pixels from a sharp peak within which a broad one is of the same origin
 RESTLESS = 0.5  # of its error: more than this left to come after the last pass is no convergence
 
@@ -208,6 +209,9 @@ class _Run:
     def _measured(self, pair: Pair) -> ShiftResult:
         """Run the method on a pair; its warnings wait, since `align` gives one at the end."""
         options = dict(self.options)
+        if self.passes:
+            # What is left is near; a detector's pattern lies where the resampling has moved it.
+            options["max_shift"] = min(options.get("max_shift", np.inf), REMAINDER)
         if "max_shift" in options:
             options["max_shift"] += float(np.hypot(*pair.offset))
         with warnings.catch_warnings():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import erfc
 
-from astroreg.estimators.equations import Equations
+from astroreg.estimators.equations import Equations, Fit
 from astroreg.estimators.fourier import FourierGrid
 from astroreg.estimators.template import taper
 
@@ -15,8 +15,50 @@ _BANDS = (1.0, 0.5, 0.25, 0.125)  # upper ends of the bands tried, as fractions 
 _OVERSAMPLING = 3.0
 
 
-def false_alarm_probability(equations: Equations, box, trials: int) -> float:
+# Residuals whose scatter and size are within this factor of the noise's are noise and nothing else.
+_WHITE = 2.0
+
+
+def false_alarm_probability(fit: Fit, box, trials: int) -> float:
     """Return the probability that unrelated images would match as well at their best shift.
+
+    Parameters
+    ----------
+    fit : Fit
+        The solution.
+    box : tuple of slice
+        Where the overlap is on the canvas.
+    trials : int
+        Number of whole-pixel shifts among which the best was chosen.
+
+    Returns
+    -------
+    float
+        Between 0 and 1, the smaller of two; NaN where it cannot be told.
+
+    Notes
+    -----
+    One test looks at the phases of all structures, however few pixels they fill (`phase_match`). The
+    other serves a single smooth source, which has few phases: where the images agree to white noise, the
+    significance of their correlation over n independent pixels is ``rho sqrt(n / (1 - rho^2))``.
+    """
+    by_phase = phase_match(fit.equations, box, trials)
+    size = fit.chi2 / max(fit.n_pixels, 1)
+    white = all(1 / _WHITE < x < _WHITE for x in (size, fit.scatter_ratio))
+    if not (white and 0 < fit.correlation < 1):
+        return by_phase
+    deviate = fit.correlation * np.sqrt(fit.n_pixels / (1 - fit.correlation**2))
+    return float(np.fmin(by_phase, _chance(deviate, trials)))
+
+
+def _chance(deviate, count):
+    """Return the probability that the highest of `count` pixels' worth of normal deviates exceeds one."""
+    tail = 0.5 * erfc(deviate / np.sqrt(2))
+    return float(-np.expm1(_OVERSAMPLING * max(count, 1) * np.log1p(-min(tail, 1 - 1e-16))))
+
+
+def phase_match(equations: Equations, box, trials: int) -> float:
+    """Return the probability that unrelated images, however red, would agree as well in their phases.
 
     Parameters
     ----------
@@ -53,9 +95,7 @@ def false_alarm_probability(equations: Equations, box, trials: int) -> float:
     # The taper joins neighbouring modes: so many fewer are independent.
     joined = window.size * (window**4).sum() / (window**2).sum() ** 2
     deviate = max(_band_deviate(match, ring, weight, band, joined) for band in _BANDS)
-    tail = 0.5 * erfc(deviate / np.sqrt(2))
-    count = _OVERSAMPLING * len(_BANDS) * max(trials, 1)
-    return float(-np.expm1(count * np.log1p(-min(tail, 1 - 1e-16))))
+    return _chance(deviate, len(_BANDS) * max(trials, 1))
 
 
 def _tapered(values, window):

@@ -210,5 +210,5 @@ def register(
     fit, overlap = _fit_at(*planes, np.rint(start / block).astype(int), refiner, how, empirical=empirical)
     if fit is None:
         return Outcome(None, coarse, overlap)
-    false_alarm = false_alarm_probability(fit.equations, overlap.box, coarse.trials)
+    false_alarm = false_alarm_probability(fit, overlap.box, coarse.trials)
     return Outcome(fit, coarse, overlap, false_alarm, block)

@@ -47,7 +47,8 @@ class RivalPeak:
     shift : Quantity
         (dx, dy) in pixel, in the sense of `ShiftResult.shift`.
     delta_chi2 : float
-        How much worse it explains the images than the best.
+        How much worse it explains the images than the best, over the smaller of the two overlaps; negative
+        where it explains a small overlap better.
     """
 
     shift: u.Quantity
