@@ -128,7 +128,7 @@ class Dithered:
 
 def statistics(scene, draws):
     """Return rms and quoted error of every exposure for three topologies, and what the joint fits say."""
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(77)
     chosen = {"joint": list(scene.pairs), "star": scene.star(), "chain": scene.chain()}
     fits = {name: [] for name in chosen}
     for _ in range(draws):
@@ -145,22 +145,22 @@ def statistics(scene, draws):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("signal_to_noise", "spread"), [(8, 20), (3, 10)])
+@pytest.mark.parametrize(("signal_to_noise", "spread"), [(8, 20), (4, 10)])
 def test_quoted_errors_are_true_and_no_topology_is_better(signal_to_noise, spread):
-    draws = 160
+    draws = 240
     scene = Dithered(signal_to_noise, spread)
     rms, quoted, joint = statistics(scene, draws)
     ratio = quoted["joint"] / rms["joint"]
-    # 320 numbers an exposure: the rms is known to 4 %, so that 0.9 and 1.1 are at 2.5 sigma of it.
+    # 480 numbers an exposure: the rms is known to 3.2 %, so that 0.9 and 1.1 are at 3 sigma of it.
     assert ratio.min() > 0.9
     assert ratio.max() < 1.1
-    # Twelve exposures together: 1.2 %, were they independent.
+    # Twelve exposures together: 1 %, were they independent.
     assert ratio.mean() == pytest.approx(1, abs=0.05)
     for other in ("star", "chain"):
-        # The same draws: equal solutions are equal to far better than the 4 %.
+        # The same draws: equal solutions are equal to far better than the 3 %.
         assert (rms["joint"] < 1.02 * rms[other]).all(), other
         assert (quoted["joint"] < 1.02 * quoted[other]).all(), other
     chi2, dof = (sum(getattr(fit, name) for fit in joint) for name in ("chi2", "dof"))
     assert chi2 / dof == pytest.approx(1, abs=0.1)
-    # A false alarm of 1e-3 for a stack: in 160 draws hardly one.
+    # A false alarm of 1e-3 for a stack: in 240 draws hardly one.
     assert sum((~fit.used).sum() for fit in joint) <= 2
