@@ -200,7 +200,11 @@ def test_a_killed_worker_costs_only_time(client, four, four_files, tmp_path, in_
     result = align_stack(images, client=client, results_file=file, **SEARCH)
     thread.join()
     assert result.ok
-    assert_same(result, expected)
+    if in_memory:
+        # A WCS travels as a header, which holds fewer digits.
+        np.testing.assert_allclose(rotations(result), rotations(expected), rtol=0, atol=1e-12)
+    else:
+        assert_same(result, expected)
 
 
 @pytest.mark.slow
