@@ -17,6 +17,7 @@ from astroreg.align.corrected import corrected_like
 from astroreg.align.noise import with_gains, with_noise
 from astroreg.align.pairs import Pair, prepare_pass
 from astroreg.align.roll import with_roll_judged
+from astroreg.estimators.fixed_pattern import shared_outliers
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag, describe
 from astroreg.grids import celestial_wcs, unbounded
@@ -199,12 +200,22 @@ class _Run:
             # What is not the sharp peak at zero says zero as well: then the peak is the sky's own.
             pair = prepare_pass(self.reference, self.image, self.wcs, radius, first=False)
             result = self._measured(pair)
+        elif first and ShiftFlag.FIXED_PATTERN in result.flags:
+            self._mask_pattern()
         self.passes += (result,)
         if not result.ok:
             return False
         self.pivot = pair.pivot
         self._correct(result.shift.to_value(u.pixel))
         return not _still(result, STILL, STILL_PIXELS)
+
+    def _mask_pattern(self) -> None:
+        """Mask the hot pixels that both frames share, before the resampling moves those of the reference."""
+        if self.reference.shape != self.image.shape:
+            return
+        good = self.reference.valid & self.image.valid
+        hot = shared_outliers(self.reference.data, self.image.data, good)
+        self.reference, self.image = (replace(f, mask=~f.valid | hot) for f in (self.reference, self.image))
 
     def _measured(self, pair: Pair) -> ShiftResult:
         """Run the method on a pair; its warnings wait, since `align` gives one at the end."""
