@@ -21,6 +21,7 @@ _ITERATIONS = 30
 _FILTER_STEPS = (0, 1)  # iterations at which the filter is learnt anew; then it stays, to converge
 _TOLERANCE = 2e-3  # of the shift's error: where the iteration stops
 _ACCEPTED = 0.05  # of the error: a last step this short counts as converged
+_OVERSHOT = 0.5  # of the step before, back: the steps are too long
 _FIRST_SMOOTHING = 1.0  # pixels: while the images are still up to half a pixel apart
 
 
@@ -139,6 +140,7 @@ class ChiSquaredStep:
         """
         aligner = self.aligner
         last, equations, error = np.inf, None, None
+        before, share_of_step = np.zeros(2), 1.0
         for iteration in range(_ITERATIONS):
             aligned = aligner.align()
             sky = self.sky(aligned)
@@ -153,7 +155,11 @@ class ChiSquaredStep:
             if not np.isfinite(equations.value).all():
                 break
             step = equations.step()
-            self._move(step)
+            if step[:2] @ before < 0 and np.hypot(*step[:2]) > _OVERSHOT * np.hypot(*before):
+                # The predicted pixels follow a step late: to and fro by full steps need not settle.
+                share_of_step /= 2
+            before = step[:2]
+            self._move(share_of_step * step)
             aligner.predict(sky, centre, spectrum)
             last = float((np.abs(step[:2]) / np.maximum(error, 1e-9 / _TOLERANCE)).max())
             if last <= _TOLERANCE and iteration > max(_FILTER_STEPS):
