@@ -21,7 +21,7 @@ from astroreg.results import ShiftResult
 __all__ = ["chi2_shift", "cross_correlation_shift", "register_images"]
 
 _TAYLOR_TOLERANCE = 3e-5  # pixels
-_FINER = 20  # samples of the iteration for one of the answer
+_FINER = 20  # samples of the repetitions for one of the user's
 
 
 def chi2_shift(
@@ -126,7 +126,8 @@ def register_images(
     reference, image : NDData, CCDData, HDU, HDUList, path, Quantity or array
         The two images, as for `chi2_shift`.
     upsample_factor : int, optional
-        Samples a pixel: the shift is a multiple of ``1 / upsample_factor`` pixel (default 100).
+        Samples a pixel of the correlation about its peak (default 100). The images are brought together again
+        on samples twenty times finer: the rounding of the shift is a twentieth of ``1 / upsample_factor``.
     max_shift : float or Quantity, optional
         Longest shift to search for, as for `chi2_shift`.
     min_overlap : float, optional
@@ -141,8 +142,8 @@ def register_images(
     Returns
     -------
     ShiftResult
-        As of `chi2_shift`, without a Delta chi-squared map. The error includes the resolution,
-        ``1 / (upsample_factor sqrt(12))``.
+        As of `chi2_shift`, without a Delta chi-squared map. The error includes the rounding:
+        the spacing of the finest samples over ``sqrt(12)``.
 
     Raises
     ------
@@ -248,12 +249,11 @@ def solve_chi2(pair: PreparedPair) -> ShiftResult:
 
 def solve_upsampled(pair: PreparedPair, *, upsample_factor: int = 100) -> ShiftResult:
     """Return the result of `register_images` for a prepared pair, without warnings."""
-    # A step shorter than a sample is still a step: the images are brought together on finer samples, and
-    # only the answer is rounded.
-    finder = partial(upsampled_peak, upsample_factor=_FINER * upsample_factor)
-    refiner = partial(
-        PeakStep, find_peak=finder, tolerance=1 / (_FINER * upsample_factor), resolution=1 / upsample_factor
-    )
+    # A first sampling finds the peak; the repetitions, about zero, are sampled finer, so that a pull of less
+    # than a sample is still followed.
+    samples = _FINER * upsample_factor
+    finder = partial(upsampled_peak, upsample_factor=samples)
+    refiner = partial(PeakStep, find_peak=finder, tolerance=1 / samples, resolution=1 / samples)
     return pair.result(refiner, method="register_images", delta_chi2=False)
 
 

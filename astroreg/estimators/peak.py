@@ -39,7 +39,7 @@ class PeakStep:
     tolerance : float
         Distance of the peak from zero, in pixels, at which the iteration stops.
     resolution : float
-        Spacing of the shifts of the answer, in pixels; 0 where it is continuous.
+        Spacing of the shifts that `find_peak` can give, in pixels; 0 where it is continuous.
     """
 
     def __init__(self, aligner: Aligner, find_peak: PeakFinder, *, tolerance: float, resolution: float = 0.0):
@@ -170,10 +170,7 @@ class PeakStep:
     def fit(self, *, empirical: bool) -> Fit:
         """Solve, and return the shift with its errors from the attached noise or from the residuals."""
         aligned, last = self.solve()
-        equations = self.equations(aligned)
-        if self.resolution:
-            self.aligner.fraction = np.rint(self.aligner.fraction / self.resolution) * self.resolution
-        fit = make_fit(self.aligner, equations, converged=True, empirical=empirical)
+        fit = make_fit(self.aligner, self.equations(aligned), converged=True, empirical=empirical)
         parameters = fit.parameters.copy()
         # Rounding to the nearest sample: a uniform error of this variance on each axis.
         parameters[[0, 1], [0, 1]] += self.resolution**2 / 12

@@ -21,8 +21,9 @@ from astroreg.sky.header_cards import quiet_astropy
 
 __all__ = ["noted", "with_errors"]
 
-# In a meta that is no FITS header: the identities of the corrections, separated by blanks.
-IDENTITIES = "astroreg_corrections"
+# In a meta that is no FITS header: the identities of the corrections, separated by blanks. A keyword that
+# FITS allows, since CCDData writes its meta as one.
+IDENTITIES = "ASTREGID"
 
 
 def noted(
