@@ -19,6 +19,9 @@ from astroreg.estimators.overlap import Overlap
 from astroreg.estimators.template import filter_on, wiener_profile
 
 # Scales, in pixels, at which the first guess of a gap is tried; the smallest that reaches it is taken.
+# A hole's own share of its smoothed value that is taken out at once. In a cluster of holes a pattern that the
+# low-pass removes is multiplied by -c / (1 - c): from one half on it would grow.
+_LARGEST_OWN = 0.45
 _GAP_SCALES = (1.0, 2.5, 6.0, 16.0, 40.0)
 
 
@@ -130,7 +133,7 @@ class Aligner:
         hole = self.overlap.hole
         if hole.any():
             low = self.grid.inverse(spectrum)
-            own = min(self.grid.dot(self.filter, np.ones_like(self.filter)), 0.9)
+            own = min(self.grid.dot(self.filter, np.ones_like(self.filter)), _LARGEST_OWN)
             correction = np.where(hole, own / (1 - own) * (low - (sky - centre)), 0)
             spectrum += self.grid.forward(correction.astype(self.grid.dtype, copy=False))
         phase = self.grid.phase(self.fraction / 2)
