@@ -249,7 +249,7 @@ class TestNoise:
     def test_effective_variance_at_every_ratio(self, ratio, rotation):
         sums, predicted, marginal, out = template_sums(ratio, rotation, 200)
         assert abs(np.mean(sums**2) / predicted - 1) < 4 * np.sqrt(2 / 200)
-        # 200 draws of as many independent pixels as the coarser grid has in the window: 4 sigma, or 3 per cent.
+        # 200 draws of the pixels that the coarser grid has in the window: 4 sigma, or 3 per cent.
         independent = 200 * (64 * min(ratio, 1)) ** 2
         assert np.isclose(
             marginal, out.noise_gain * out.variance.mean(), rtol=max(0.03, 4 * np.sqrt(2 / independent))
