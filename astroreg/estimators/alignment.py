@@ -112,6 +112,25 @@ class Aligner:
         spectrum_b *= phase.conj()
         return Aligned(self.grid.inverse(spectrum_a), self.grid.inverse(spectrum_b), spectrum_a, spectrum_b)
 
+    def slope(self, from_a: np.ndarray, from_b: np.ndarray, aligned: Aligned) -> np.ndarray:
+        """Return d(equations)/d(x, y, log scale, background), shape (4, 4).
+
+        The templates' part from either image, shape (4, ny, nx), is multiplied by the change of the residual
+        as the other one sees it: their noises are independent, so that their products carry no bias.
+        """
+        n = aligned.a.size
+        change_a, change_b = (
+            self._changes(x, s) for x, s in ((aligned.a, aligned.spectrum_a), (aligned.b, aligned.spectrum_b))
+        )
+        return (
+            from_a.reshape(4, n) @ change_b.reshape(4, n).T + from_b.reshape(4, n) @ change_a.reshape(4, n).T
+        )
+
+    def _changes(self, values, spectrum):
+        """Return d(residual)/d(x, y, log scale, background) as one image sees it."""
+        constant = np.full(values.shape, -1, values.dtype)
+        return np.stack([*self.grid.gradient(spectrum), self.background - values, constant])
+
     def learn_filter(self, aligned: Aligned, sky: np.ndarray, *, smooth: float = 0.0) -> None:
         """Take the Wiener filter of `sky` from the aligned images; `smooth` (pixels) narrows it further."""
         box = self.overlap.box

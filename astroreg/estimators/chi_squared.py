@@ -65,15 +65,10 @@ class ChiSquaredStep:
         # The template's two parts, from either image: their cross products carry no noise bias.
         from_a = self._templates((1 - self.share) * (aligned.a - centre), filt, 0.0)
         from_b = self._templates(self.share * (aligned.b - centre), filt, 1.0)
-        change_a, change_b = (
-            self._changes(x, s) for x, s in ((aligned.a, aligned.spectrum_a), (aligned.b, aligned.spectrum_b))
-        )
         from_a *= self.weight
         from_b *= self.weight
         n = grid.shape[0] * grid.shape[1]
-        slope = (
-            from_a.reshape(4, n) @ change_b.reshape(4, n).T + from_b.reshape(4, n) @ change_a.reshape(4, n).T
-        )
+        slope = self.aligner.slope(from_a, from_b, aligned)
         templates = from_a + from_b
         value = templates.reshape(4, n) @ residual.ravel()
         value[:2] -= self._gap_bias()
@@ -87,16 +82,6 @@ class ChiSquaredStep:
         spectrum = grid.forward(part.astype(grid.dtype, copy=False)) * filt
         return np.stack(
             [*grid.gradient(spectrum), grid.inverse(spectrum), np.full(grid.shape, constant, grid.dtype)]
-        )
-
-    def _changes(self, values, spectrum):
-        """Return d(residual)/d(x, y, log scale, background) as one image sees it."""
-        return np.stack(
-            [
-                *self.aligner.grid.gradient(spectrum),
-                self.aligner.background - values,
-                np.full(values.shape, -1, values.dtype),
-            ]
         )
 
     def _gap_bias(self) -> np.ndarray:

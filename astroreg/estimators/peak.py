@@ -125,12 +125,7 @@ class PeakStep:
         level = self._mean(aligned.a)
         from_a = self._templates(aligned.a - level, 1 - share, 0.0)
         from_b = self._templates(aligned.b - level, share, 1.0)
-        change_a, change_b = (
-            self._changes(x, s) for x, s in ((aligned.a, aligned.spectrum_a), (aligned.b, aligned.spectrum_b))
-        )
-        slope = (
-            from_a.reshape(4, n) @ change_b.reshape(4, n).T + from_b.reshape(4, n) @ change_a.reshape(4, n).T
-        )
+        slope = self.aligner.slope(from_a, from_b, aligned)
         templates = (from_a + from_b) * usable
         variance = np.where(usable, reference + image, 0)
         scatter = (templates * variance).reshape(4, n) @ templates.reshape(4, n).T
@@ -145,16 +140,6 @@ class PeakStep:
         spectrum = grid.forward((share * self.window * part).astype(grid.dtype, copy=False))
         gradients = [self.window * g for g in grid.gradient(spectrum)]
         return np.stack([*gradients, share * self.square * part, constant * self.square])
-
-    def _changes(self, values, spectrum):
-        """Return d(residual)/d(x, y, log scale, background) as one image sees it."""
-        return np.stack(
-            [
-                *self.aligner.grid.gradient(spectrum),
-                self.aligner.background - values,
-                np.full(values.shape, -1, values.dtype),
-            ]
-        )
 
     def _common_noise(self, covariance):
         """Return what the noise that template and residual share adds to the product of their variances.
