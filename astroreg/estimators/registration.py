@@ -15,7 +15,7 @@ from astroreg.estimators.equations import Fit
 from astroreg.estimators.fixed_pattern import shared_outliers
 from astroreg.estimators.levels import Pyramid, complete_block
 from astroreg.estimators.overlap import Overlap, Plane, make_overlap, overlap_extent
-from astroreg.estimators.template import wiener_rings
+from astroreg.estimators.template import tapered_spectra
 
 _FEWEST_PIXELS = 16  # fewer usable pixels than this determine nothing
 _RECENTRE = 0.55  # beyond this fraction of a pixel the whole-pixel shift is chosen anew
@@ -131,7 +131,7 @@ def _level(reference: Pyramid, image: Pyramid, coarse: Coarse, how: Search) -> t
     if fit is None or not fit.converged:
         return 1, start
     aligned, box = fit.equations.aligned, overlap.box
-    k, h, power = wiener_rings(aligned.a[box], aligned.b[box], 0.5 * (aligned.a[box] + aligned.b[box]))
+    k, h, power = tapered_spectra(aligned.a, aligned.b, 0.5, box, overlap.grid).rings()
     block = complete_block(k, h, power, min(map(min, shapes)))
     return block, whole + fit.shift
 
