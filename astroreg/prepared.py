@@ -12,7 +12,8 @@ from astropy import units as u
 from astroreg.estimators.correlation import Coarse, delta_chi2_of
 from astroreg.estimators.delta_chi2 import delta_chi2_map
 from astroreg.estimators.equations import Fit
-from astroreg.estimators.levels import Flux, Pyramid
+from astroreg.estimators.decimation import Flux
+from astroreg.estimators.levels import Pyramid
 from astroreg.estimators.noise import noise_variance
 from astroreg.estimators.overlap import Plane
 from astroreg.estimators.registration import Outcome, Refiner, Search, register, search
@@ -32,7 +33,7 @@ _CHI2_SLACK = 0.2
 # A correlation's peak whose curvature is not this many times its noise's may be one of the noise.
 _LOW_SNR = 3.0
 _LARGEST_ERROR = 1.0  # pixels: beyond it another summit of the correlation is as near as the right one
-_SIDE_FOR_STATISTICS = 1024
+_SIDE_FOR_STATISTICS = 256
 # Residuals that are nothing but rounding: one image given twice.
 _IDENTICAL = 1e-9
 _SCATTER_SLACK = 2.0  # in variance: errors wrong by a factor of 1.4
@@ -112,10 +113,12 @@ class PreparedPair:
         self.reference, self.image, self.options = reference, image, options
         variances = (reference.variance, image.variance)
         # Two images said to be noiseless: what is left between them is the only measure of an error.
-        self.noise_estimated = any(v is None for v in variances) or not any(v.any() for v in variances)
+        self.noise_estimated = any(v is None for v in variances) or not any(_any_noise(v) for v in variances)
         planes = [_plane(frame) for frame in (reference, image)]
         self.flux = self._fluxes(planes)
-        self.pyramids = tuple(Pyramid(p, x) for p, x in zip(planes, self.flux, strict=True))
+        self.pyramids = tuple(
+            Pyramid(p, x, periodic=options.search.periodic) for p, x in zip(planes, self.flux, strict=True)
+        )
 
     @property
     def empirical(self) -> bool:
@@ -257,6 +260,10 @@ class PreparedPair:
         return ShiftFlag.BAD_CHI2 if bad and fit.chi2 > _IDENTICAL * dof else ShiftFlag(0)
 
 
+def _any_noise(variance: np.ndarray) -> bool:
+    return bool((variance if any(variance.strides) else variance[:1, :1]).any())
+
+
 def _mean_and_spread(plane: Plane) -> tuple[float, float]:
     """Return mean and standard deviation of the good pixels, of a part of them where they are many."""
     step = max(1, max(plane.shape) // _SIDE_FOR_STATISTICS)
@@ -264,8 +271,9 @@ def _mean_and_spread(plane: Plane) -> tuple[float, float]:
     values = data if plane.good is None else data[plane.good[::step, ::step]]
     if values.size == 0:
         values = plane.data if plane.good is None else plane.data[plane.good]
-    mean = float(values.mean(dtype=float))
-    spread = float(np.sqrt(np.mean(np.square(values.astype(float) - mean))))
+    values = values.astype(float)
+    mean = float(values.mean())
+    spread = float(np.sqrt(np.mean(np.square(values - mean))))
     return mean, spread if spread > 0 else 1.0
 
 
@@ -276,6 +284,8 @@ def _plane(frame: Frame) -> Plane:
     if variance is None:
         variance = noise_variance(frame.data, good)
         variance = variance if np.isfinite(variance) else 0.0
+    elif not any(variance.strides):
+        variance = float(variance[0, 0])
     return Plane(frame.data, variance, good)
 
 

@@ -20,11 +20,12 @@ from astroreg.estimators.fourier import FourierGrid, fourier_grid
 from astroreg.estimators.template import Spectra, filter_on
 
 _ITERATIONS = 30
-_TOLERANCE = 2e-3  # of the shift's error: where the iteration stops
+_TOLERANCE = 5e-3  # of the shift's error: where the iteration stops
 _ACCEPTED = 0.05  # of the error: a last step this short counts as converged
 _OVERSHOT = 0.5  # of the step before, back: the steps are too long
 _ALIGNED = 0.1  # pixels: nearer than this the filter and the slope are those of the solution
 _GAP_STEP = 0.01  # pixels: the bias of gaps is as smooth as the low-pass
+_SCALE_STEP = 1e-4  # in log scale: a smaller one changes no weight that matters
 _GAP_REACH = 32  # pixels: side of half the canvas on which the kernels of a gap are laid out
 # Nothing is found closer than this by rounding: pixels, in single and in double precision.
 _ROUNDING = {4: 3e-7, 8: 1e-9}
@@ -48,6 +49,7 @@ class ChiSquaredStep:
     def _set_noise(self):
         """Set the weight of each pixel and the share of the image in the mean sky, at the present scale."""
         overlap, kind = self.aligner.overlap, self.aligner.grid.dtype.type
+        self._noise_scale = self.aligner.scale
         reference = kind(self.aligner.scale**2) * overlap.reference_variance
         total = reference + overlap.image_variance
         if np.ndim(total):
@@ -155,8 +157,8 @@ class ChiSquaredStep:
         lags = [np.concatenate([np.arange(n - n // 2), np.arange(-(n // 2), 0)]) for n in sides]
         return pairs[np.ix_(*lags)], fourier_grid(sides, grid.dtype)
 
-    def solve(self) -> tuple[Equations, bool]:
-        """Iterate to the solution; return the equations there and whether it was reached.
+    def solve(self, tolerance: float = _TOLERANCE) -> tuple[Equations, bool]:
+        """Iterate until a step is a fraction `tolerance` of the error; return the equations and whether it was.
 
         The first step takes the slope of a sky alike everywhere; the true one hardly changes any more where
         that has led, and later steps need only the left sides.
@@ -187,9 +189,9 @@ class ChiSquaredStep:
                 share_of_step /= 2
             before = step[:2]
             self._move(share_of_step * step)
-            floor = _ROUNDING[aligner.grid.dtype.itemsize] / _TOLERANCE
+            floor = _ROUNDING[aligner.grid.dtype.itemsize] / tolerance
             last = float((np.abs(step[:2]) / np.maximum(error, floor)).max())
-            if last <= _TOLERANCE and iteration:
+            if last <= tolerance and iteration:
                 break
             aligner.predict(sky, centre, spectrum)
         return equations, last <= _ACCEPTED
@@ -211,7 +213,7 @@ class ChiSquaredStep:
         aligner.fraction = aligner.fraction + step[:2]
         aligner.scale *= float(np.exp(step[2]))
         aligner.background += float(step[3])
-        if step[2]:
+        if abs(np.log(aligner.scale / self._noise_scale)) > _SCALE_STEP:
             self._set_noise()
 
     def fit(self, *, empirical: bool) -> Fit:

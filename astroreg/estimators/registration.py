@@ -9,18 +9,23 @@ import numpy as np
 
 from astroreg.estimators.alignment import Aligner
 from astroreg.estimators.chi_squared import ChiSquaredStep
-from astroreg.estimators.correlation import Coarse, coarse_shift, search_block
+from astroreg.estimators.correlation import Coarse, coarse_shift, delta_chi2_of, search_block, summit
 from astroreg.estimators.detection import false_alarm_probability
 from astroreg.estimators.equations import Fit
 from astroreg.estimators.fixed_pattern import shared_outliers
-from astroreg.estimators.levels import Pyramid, complete_block
-from astroreg.estimators.overlap import Overlap, Plane, make_overlap, overlap_extent
-from astroreg.estimators.template import tapered_spectra
+from astroreg.estimators.levels import Pyramid
+from astroreg.estimators.overlap import Overlap, Plane, make_overlap
+from astroreg.estimators.survey import complete_block, survey
 
 _FEWEST_PIXELS = 16  # fewer usable pixels than this determine nothing
 _RECENTRE = 0.55  # beyond this fraction of a pixel the whole-pixel shift is chosen anew
-_WINDOW = 256  # pixels a side of the window from which the resolution needed is told
+# Blocks a side of the first search, and of the second where the first is not beyond doubt.
+_SIDES = (128, 256)
+_CLEAR = 0.5  # correlation of the blocks
+_CLEAR_DELTA_CHI2 = 100.0
+_LARGE = 400  # pixels a side from which it pays to look whether coarser pixels tell as much
 _RECENTRINGS = 5
+_START_TOLERANCE = 0.3  # of the error: near enough to go on with at a finer resolution
 _FARTHEST = 12  # pixels: a fit that walks this far from the coarse peak follows noise
 
 
@@ -91,7 +96,24 @@ def search(reference: Pyramid, image: Pyramid, how: Search) -> Coarse:
     Coarse
         With shifts in pixels of the images.
     """
-    block = search_block((reference.shape, image.shape), periodic=how.periodic)
+    blocks = [search_block((reference.shape, image.shape), side, periodic=how.periodic) for side in _SIDES]
+    for block in dict.fromkeys(blocks):
+        coarse = _search_on_blocks(reference, image, block, how)
+        if block == blocks[-1] or _clear(coarse):
+            return coarse
+    raise AssertionError
+
+
+def _clear(coarse):
+    """Return whether there is no doubt about the peak of a search on blocks."""
+    peak, rival = coarse.peak, coarse.rival
+    if peak is None or coarse.at_bound or coarse.fixed_pattern or peak.correlation < _CLEAR:
+        return False
+    return rival is None or delta_chi2_of(peak, rival) > _CLEAR_DELTA_CHI2
+
+
+def _search_on_blocks(reference, image, block, how):
+    """Return the search made on blocks of one size, in pixels of the images."""
     small = [pyramid.coarse(block) for pyramid in (reference, image)]
     limit = None if how.max_shift is None else how.max_shift / block + (0.5 if block > 1 else 0)
     bounds = {"max_shift": limit, "min_overlap": how.min_overlap, "periodic": how.periodic}
@@ -103,37 +125,40 @@ def search(reference: Pyramid, image: Pyramid, how: Search) -> Coarse:
         )
     if block == 1 or coarse.peak is None:
         return coarse
-    peak = coarse.peak
-    fit = _fit_at(small[0], small[1], np.rint(peak.shift), ChiSquaredStep, how)[0]
-    near = fit is not None and np.abs(fit.shift - peak.shift).max() < 1.5
-    shift = block * (fit.shift if near else peak.shift)
     rival = coarse.rival and replace(coarse.rival, shift=coarse.rival.shift * block)
     surface = replace(coarse.surface, x=coarse.surface.x * block, y=coarse.surface.y * block)
+    peak = replace(coarse.peak, shift=block * _start(small, coarse, how))
     trials = coarse.trials * block**2
-    return replace(coarse, peak=replace(peak, shift=shift), rival=rival, trials=trials, surface=surface)
+    return replace(coarse, peak=peak, rival=rival, trials=trials, surface=surface, block=block)
+
+
+def _start(small, coarse, how):
+    """Return the shift that a fit on the blocks finds near the peak, in blocks."""
+    peak = summit(coarse)
+    whole = np.rint(peak).astype(int)
+    overlap = make_overlap(*small, whole, periodic=how.periodic)
+    if overlap.n_pixels < _FEWEST_PIXELS or not _varies(overlap):
+        return peak
+    aligner = Aligner(overlap, fit_scale=how.fit_scale, fit_background=how.fit_background)
+    aligner.fraction = peak - whole
+    ChiSquaredStep(aligner).solve(tolerance=_START_TOLERANCE)
+    found = whole + aligner.fraction
+    return found if np.abs(found - coarse.peak.shift).max() < 1.5 else peak
 
 
 def _level(reference: Pyramid, image: Pyramid, coarse: Coarse, how: Search) -> tuple[int, np.ndarray]:
-    """Return the block at which to fit and the best shift so far, from a window of the overlap's middle."""
-    start = coarse.peak.shift
-    shapes = (reference.shape, image.shape)
-    if min(map(min, shapes)) < 2 * _WINDOW:
+    """Return the block at which to fit and the best shift so far."""
+    start = summit(coarse) if coarse.block == 1 else coarse.peak.shift
+    sides = min(*reference.shape, *image.shape)
+    if sides < _LARGE or coarse.set_aside:
         return 1, start
-    whole = np.rint(start).astype(int)
-    extent = overlap_extent(*shapes, whole)
-    if how.periodic or min(high - low for low, high in extent) < _WINDOW:
+    found = survey(reference, image, start)
+    if found is None:
         return 1, start
-    corner = [(low + high - _WINDOW) // 2 for low, high in extent]
-    rows, columns = (slice(c, c + _WINDOW) for c in corner)
-    first = reference.window(*(slice(s.start - n, s.stop - n) for s, n in zip((rows, columns), whole[::-1])))
-    second = image.window(rows, columns)
-    fit, overlap = _fit_at(first, second, (0, 0), ChiSquaredStep, how)
-    if fit is None or not fit.converged:
-        return 1, start
-    aligned, box = fit.equations.aligned, overlap.box
-    k, h, power = tapered_spectra(aligned.a, aligned.b, 0.5, box, overlap.grid).rings()
-    block = complete_block(k, h, power, min(map(min, shapes)))
-    return block, whole + fit.shift
+    block = complete_block(found, sides)
+    if how.periodic and any(n % block for n in image.shape):
+        block = 1
+    return block, found.shift
 
 
 def without_shared_outliers(reference: Plane, image: Plane) -> tuple[Plane, Plane]:
@@ -149,26 +174,32 @@ def without_shared_outliers(reference: Plane, image: Plane) -> tuple[Plane, Plan
 
 
 def _fit_at(reference, image, start, refiner, how, *, empirical=False):
-    """Return the fit that starts at a whole-pixel shift, and its canvas; no fit where it leads nowhere."""
-    whole, first = start, None
+    """Return the fit that starts at a shift, and its canvas; no fit where it leads nowhere."""
+    at, first = np.asarray(start, float), None
     for _ in range(_RECENTRINGS):
-        overlap = make_overlap(reference, image, whole, periodic=how.periodic)
+        overlap = make_overlap(reference, image, np.rint(at).astype(int), periodic=how.periodic)
         first = first or overlap
         if overlap.n_pixels < _FEWEST_PIXELS or not _varies(overlap):
             return None, first
         aligner = Aligner(overlap, fit_scale=how.fit_scale, fit_background=how.fit_background)
+        aligner.fraction = at - overlap.whole
         fit = refiner(aligner).fit(empirical=empirical)
         if not np.isfinite(fit.shift).all() or np.abs(fit.shift - start).max() > _FARTHEST:
             return None, first
         if np.abs(fit.shift - overlap.whole).max() <= _RECENTRE:
             break
-        whole = np.rint(fit.shift).astype(int)
+        at = fit.shift
     return fit, overlap
 
 
 def _varies(overlap):
     """Return whether both images have any structure on the pixels that count."""
-    return all(float(np.ptp(x[overlap.usable])) > 0 for x in (overlap.reference, overlap.image))
+    box = overlap.box
+    for x in (overlap.reference[box], overlap.image[box]):
+        values = x[overlap.usable[box]] if overlap.has_holes else x
+        if not float(values.max()) > float(values.min()):
+            return False
+    return True
 
 
 def register(
@@ -207,7 +238,7 @@ def register(
     planes = reference.fine(block), image.fine(block)
     if coarse.set_aside:
         planes = without_shared_outliers(*planes)
-    fit, overlap = _fit_at(*planes, np.rint(start / block).astype(int), refiner, how, empirical=empirical)
+    fit, overlap = _fit_at(*planes, start / block, refiner, how, empirical=empirical)
     if fit is None:
         return Outcome(None, coarse, overlap)
     false_alarm = false_alarm_probability(fit, overlap.box, coarse.trials)

@@ -115,7 +115,8 @@ class Frame:
         factor = self.unit.to(unit)
         variance = None if self.variance is None else self.variance.astype(float) * factor**2
         data = self.data.astype(float) * factor
-        data, variance = _precision(data, variance, self.valid, self.data.dtype, self.label)
+        good = None if self.mask is None else ~self.mask
+        data, variance = _precision(data, variance, good, self.data.dtype, self.label)
         return replace(self, data=data, variance=variance, unit=unit)
 
 
@@ -139,16 +140,32 @@ def checked_frame(parts: Parts, argument: str) -> Frame:
     data = _squeezed(data, kept)
     unit = _unit(parts.unit, argument)
     mask = _mask_plane(parts.mask, full_shape, argument)
-    bad = _squeezed(mask, kept) if mask is not None else np.zeros(data.shape, bool)
-    bad = bad | ~np.isfinite(data)
+    bad = _or_none(_squeezed(mask, kept) if mask is not None else None)
+    if not _all_finite(data):
+        bad = _either(bad, ~np.isfinite(data))
     variance = variance_plane(parts.uncertainty, full_shape, unit, argument)
     if variance is not None:
-        variance, bad = _checked_variance(_squeezed(variance, kept), bad, argument)
+        variance = _squeezed(variance, kept)
+        bad = _checked_variance(variance, bad, argument)
     _require_good_pixels(bad, argument)
-    data, variance = _precision(data, variance, ~bad, data.dtype, f"`{argument}`")
+    data, variance = _precision(data, variance, None if bad is None else ~bad, data.dtype, f"`{argument}`")
     header = header_of(parts.header)
     wcs = image_wcs(parts.wcs, header, full_shape, kept, argument)
-    return Frame(data, variance, bad if bad.any() else None, unit, wcs, header, parts.label)
+    return Frame(data, variance, _or_none(bad), unit, wcs, header, parts.label)
+
+
+def _or_none(bad: np.ndarray | None) -> np.ndarray | None:
+    """Return None for a mask that masks nothing."""
+    return bad if bad is not None and bad.any() else None
+
+
+def _either(bad: np.ndarray | None, more: np.ndarray) -> np.ndarray:
+    return more if bad is None else bad | more
+
+
+def _all_finite(values: np.ndarray) -> bool:
+    """Whether every number is finite, without an array of the answers."""
+    return values.dtype.kind != "f" or bool(np.isfinite(values.min()) and np.isfinite(values.max()))
 
 
 def real_array(data: Any, argument: str) -> np.ndarray:
@@ -218,28 +235,32 @@ def _mask_plane(mask: Any, shape: tuple[int, ...], argument: str) -> np.ndarray 
     return plane if plane.dtype.kind == "b" else plane != 0
 
 
-def _checked_variance(variance: np.ndarray, bad: np.ndarray, argument: str) -> tuple[np.ndarray, np.ndarray]:
+def _checked_variance(variance: np.ndarray, bad: np.ndarray | None, argument: str) -> np.ndarray | None:
     """Mask what has no usable variance; zero among positive values means "no data" in most pipelines."""
-    if ((variance < 0) & ~bad).any():
+    one = variance if any(variance.strides) else variance[:1, :1]
+    if one.min() > 0 and np.isfinite(one.max()):
+        return bad
+    good = np.ones(variance.shape, bool) if bad is None else ~bad
+    if ((variance < 0) & good).any():
         raise ValueError(
             f"the uncertainty of `{argument}` has negative values; give uncertainties >= 0, mask bad pixels"
         )
-    bad = bad | ~np.isfinite(variance)
-    zero = (variance == 0) & ~bad
+    good &= np.isfinite(variance)
+    zero = (variance == 0) & good
     count = int(np.count_nonzero(zero))
-    if count and count < np.count_nonzero(~bad):
+    if count and count < np.count_nonzero(good):
         warnings.warn(
             f"the uncertainty of `{argument}` is zero at {count} pixels and positive at others; these "
             f"{count} are treated as bad: give them a positive uncertainty to use them",
             AstroregWarning,
             stacklevel=5,
         )
-        bad = bad | zero
-    return variance, bad
+        good &= ~zero
+    return ~good
 
 
-def _require_good_pixels(bad: np.ndarray, argument: str) -> None:
-    if bad.all():
+def _require_good_pixels(bad: np.ndarray | None, argument: str) -> None:
+    if bad is not None and bad.all():
         raise ValueError(
             f"`{argument}` has no good pixel: all are masked or not finite (in the data or the uncertainty); "
             "check its mask (True = bad)"
@@ -247,7 +268,7 @@ def _require_good_pixels(bad: np.ndarray, argument: str) -> None:
 
 
 def _precision(
-    data: np.ndarray, variance: np.ndarray | None, good: np.ndarray, dtype: np.dtype, name: str
+    data: np.ndarray, variance: np.ndarray | None, good: np.ndarray | None, dtype: np.dtype, name: str
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return native arrays, float32 where the input was and its squares cannot leave the range."""
     wanted = np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize == 4 else np.dtype(np.float64)
@@ -264,12 +285,18 @@ def _precision(
         wanted = np.dtype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):  # under the mask anything may stand
         data = data.astype(wanted, copy=False)
-        return data, None if variance is None else variance.astype(wanted, copy=False)
+        if variance is None:
+            return data, None
+        if not any(variance.strides):
+            return data, np.broadcast_to(variance[:1, :1].astype(wanted), variance.shape)
+        return data, variance.astype(wanted, copy=False)
 
 
-def _largest(plane: np.ndarray, good: np.ndarray) -> float:
+def _largest(plane: np.ndarray, good: np.ndarray | None) -> float:
     """Largest magnitude among the good pixels."""
-    values = plane if good.all() else plane[good]
+    if not any(plane.strides):
+        return abs(float(plane.flat[0]))
+    values = plane if good is None or good.all() else plane[good]
     return max(float(values.max()), -float(values.min()))
 
 
