@@ -21,6 +21,7 @@ from astroreg.estimators.template import Spectra, filter_on
 
 _ITERATIONS = 30
 _TOLERANCE = 5e-3  # of the shift's error: where the iteration stops
+_QUICK = 3  # times that: from here on the next step can be foretold
 _ACCEPTED = 0.05  # of the error: a last step this short counts as converged
 _OVERSHOT = 0.5  # of the step before, back: the steps are too long
 _ALIGNED = 0.1  # pixels: nearer than this the filter and the slope are those of the solution
@@ -157,8 +158,10 @@ class ChiSquaredStep:
         lags = [np.concatenate([np.arange(n - n // 2), np.arange(-(n // 2), 0)]) for n in sides]
         return pairs[np.ix_(*lags)], fourier_grid(sides, grid.dtype)
 
-    def solve(self, tolerance: float = _TOLERANCE) -> tuple[Equations, bool]:
-        """Iterate until a step is a fraction `tolerance` of the error; return the equations and whether it was.
+    def solve(self, shortest: float = 0.0) -> tuple[Equations, bool]:
+        """Iterate to the solution; return the equations there and whether it was reached.
+
+        `shortest` (pixels) ends the iteration at a step that is shorter, where only a start is wanted.
 
         The first step takes the slope of a sky alike everywhere; the true one hardly changes any more where
         that has led, and later steps need only the left sides.
@@ -166,6 +169,7 @@ class ChiSquaredStep:
         aligner = self.aligner
         last, before, share_of_step = np.inf, np.zeros(2), 1.0
         equations, known_at, error = None, np.full(2, np.inf), None
+        floor = _ROUNDING[aligner.grid.dtype.itemsize] / _TOLERANCE
         for iteration in range(_ITERATIONS):
             aligned = aligner.align()
             sky = self.sky(aligned)
@@ -187,11 +191,13 @@ class ChiSquaredStep:
             if step[:2] @ before < 0 and np.hypot(*step[:2]) > _OVERSHOT * np.hypot(*before):
                 # The predicted pixels follow a step late: to and fro by full steps need not settle.
                 share_of_step /= 2
-            before = step[:2]
+            # The first slope is a guess: that its step goes too far says nothing of the others.
+            before = step[:2] if iteration else np.zeros(2)
             self._move(share_of_step * step)
-            floor = _ROUNDING[aligner.grid.dtype.itemsize] / tolerance
-            last = float((np.abs(step[:2]) / np.maximum(error, floor)).max())
-            if last <= tolerance and iteration:
+            previous, last = last, float((np.abs(step[:2]) / np.maximum(error, floor)).max())
+            # The next step would be shorter in proportion.
+            expected = last * min(1.0, last / previous) if last < _QUICK * _TOLERANCE else last
+            if iteration and (expected <= _TOLERANCE or np.abs(step[:2]).max() < shortest):
                 break
             aligner.predict(sky, centre, spectrum)
         return equations, last <= _ACCEPTED

@@ -25,7 +25,7 @@ _CLEAR = 0.5  # correlation of the blocks
 _CLEAR_DELTA_CHI2 = 100.0
 _LARGE = 400  # pixels a side from which it pays to look whether coarser pixels tell as much
 _RECENTRINGS = 5
-_START_TOLERANCE = 0.3  # of the error: near enough to go on with at a finer resolution
+_NEAR = 0.03  # blocks: a start near enough to go on with at a finer resolution
 _FARTHEST = 12  # pixels: a fit that walks this far from the coarse peak follows noise
 
 
@@ -141,7 +141,7 @@ def _start(small, coarse, how):
         return peak
     aligner = Aligner(overlap, fit_scale=how.fit_scale, fit_background=how.fit_background)
     aligner.fraction = peak - whole
-    ChiSquaredStep(aligner).solve(tolerance=_START_TOLERANCE)
+    ChiSquaredStep(aligner).solve(shortest=_NEAR)
     found = whole + aligner.fraction
     return found if np.abs(found - coarse.peak.shift).max() < 1.5 else peak
 
