@@ -134,7 +134,7 @@ class ChiSquaredStep:
         ``-sum_h sum_y (V_A V_B / (V_A + V_B)) w(y) u(y - h) dh(y - h)``, and mirrored for the image.
         """
         aligner = self.aligner
-        if aligner.overlap.complete and not aligner.overlap.has_holes:
+        if aligner.overlap.complete:
             return np.zeros(2)
         at, profile, bias = self._known_bias
         if profile is aligner.profile and np.abs(at - aligner.fraction).max() < _GAP_STEP:
@@ -151,17 +151,35 @@ class ChiSquaredStep:
     def _gap_pairs(self) -> tuple[np.ndarray, FourierGrid]:
         """Return the pairs of a gap and an idle pixel at each short lag; the image's with the lag reversed."""
         overlap, grid = self.aligner.overlap, self.aligner.grid
-        idle = grid.forward((~overlap.usable * np.asarray(self.pair_weight)).astype(grid.dtype))
-        gaps_a, gaps_b = (grid.forward(gap.astype(grid.dtype)) for gap in overlap.gaps)
-        pairs = grid.inverse(idle * gaps_a.conj() + (idle * gaps_b.conj()).conj())
         sides = [min(n, 2 * _GAP_REACH) for n in grid.shape]
         lags = [np.concatenate([np.arange(n - n // 2), np.arange(-(n // 2), 0)]) for n in sides]
-        return pairs[np.ix_(*lags)], fourier_grid(sides, grid.dtype)
+        if not (overlap.has_holes or np.ndim(self.pair_weight)):
+            pairs = sum(self._gap_pairs_of_rectangles(lags))
+        else:
+            idle = grid.forward((~overlap.usable * np.asarray(self.pair_weight)).astype(grid.dtype))
+            gaps_a, gaps_b = (grid.forward(gap.astype(grid.dtype)) for gap in overlap.gaps)
+            pairs = grid.inverse(idle * gaps_a.conj() + (idle * gaps_b.conj()).conj())[np.ix_(*lags)]
+        return pairs.astype(grid.dtype), fourier_grid(sides, grid.dtype)
+
+    def _gap_pairs_of_rectangles(self, lags):
+        """Return the pairs with the gaps of either image where all that is not a gap is a rectangle."""
+        overlap = self.aligner.overlap
+        usable = _sides_of(overlap.usable)
+        for sign, has in ((1, overlap.has_reference), (-1, overlap.has_image)):
+            inside = _sides_of(has)
+            both = np.outer(*(
+                np.fft.ifft(np.fft.fft(u) * np.fft.fft(h).conj()).real[sign * lag]
+                for u, h, lag in zip(usable, inside, lags, strict=True)
+            ))
+            # Neither idle nor a gap, by inclusion and exclusion.
+            counts = [float(rows.sum() * columns.sum()) for rows, columns in (usable, inside)]
+            yield self.pair_weight * (overlap.usable.size - sum(counts) + both)
 
     def solve(self, shortest: float = 0.0) -> tuple[Equations, bool]:
         """Iterate to the solution; return the equations there and whether it was reached.
 
-        `shortest` (pixels) ends the iteration at a step that is shorter, where only a start is wanted.
+        `shortest` (pixels), where only a start is wanted, ends the iteration at a step that is shorter; the
+        first slope serves.
 
         The first step takes the slope of a sky alike everywhere; the true one hardly changes any more where
         that has led, and later steps need only the left sides.
@@ -179,7 +197,7 @@ class ChiSquaredStep:
                 spectra = aligner.learn_filter(aligned, self.mean_share)
             if iteration == 0:
                 equations = self._first_equations(aligned, spectra, centre)
-            elif iteration == 1 or astray:
+            elif not shortest and (iteration == 1 or astray):
                 equations = self.equations(aligned, sky, spectrum)
             if equations.aligned is aligned:
                 known_at = aligner.fraction
@@ -226,3 +244,8 @@ class ChiSquaredStep:
         """Solve, and return the shift with its errors from the attached noise or from the residuals."""
         equations, converged = self.solve()
         return make_fit(self.aligner, equations, converged=converged, empirical=empirical)
+
+
+def _sides_of(rectangle):
+    """Return the rows and the columns, as 0 and 1, of which a rectangle is the product."""
+    return rectangle.any(1).astype(float), rectangle.any(0).astype(float)
