@@ -23,6 +23,8 @@ from astroreg.estimators.template import Spectra, filter_on, tapered_spectra
 _LARGEST_OWN = 0.45
 # Scales, in pixels, at which the first guess of a hole is tried; the smallest that reaches it is taken.
 _GAP_SCALES = (1.0, 2.5, 6.0, 16.0, 40.0)
+_STALLED = 0.2  # of the step before: from here on steps are carried on
+_LONGEST = 8.0  # times a step: how far steps that only shrink slowly are carried on
 _EDGE_ROWS = 3  # of the overlap, whose mean is carried on beyond its edge as the first guess
 
 
@@ -112,6 +114,8 @@ class Aligner:
         self._gap_a, self._gap_b = overlap.gaps
         self._a, self._b = overlap.reference, overlap.image
         self._transforms = None
+        # Scale and background of the last alignment, in whose units its mean sky is.
+        self._flux = (self.scale, self.background)
         if not overlap.complete:
             self._guess()
 
@@ -121,6 +125,10 @@ class Aligner:
         sky = overlap.image.copy()
         scaled = overlap.reference * sky.dtype.type(self.scale) + sky.dtype.type(self.background)
         np.copyto(sky, scaled, where=overlap.has_reference & ~overlap.has_image)
+        # Where both have a pixel neither is preferred: the answer is that of the swapped pair.
+        scaled += sky
+        scaled *= 0.5
+        np.copyto(sky, scaled, where=overlap.has_reference & overlap.has_image)
         known = overlap.has_reference | overlap.has_image
         unknown = ~known
         inside = np.zeros_like(known)
@@ -135,15 +143,16 @@ class Aligner:
     def _fill(self, predicted_a, predicted_b):
         """Put predictions, in the image's flux units, where an image has no pixel of its own."""
         kind = self.grid.dtype.type
-        scale = self.scale if self.scale else 1.0
+        scale, background = self._flux
         self._a, self._b = self.overlap.reference.copy(), self.overlap.image.copy()
-        np.copyto(self._a, (predicted_a - kind(self.background)) / kind(scale), where=self._gap_a)
+        np.copyto(self._a, (predicted_a - kind(background)) / kind(scale), where=self._gap_a)
         np.copyto(self._b, predicted_b, where=self._gap_b)
         self._transforms = None
 
     def align(self) -> Aligned:
         """Return both images in the common frame at the present fraction, scale and background."""
         grid = self.grid
+        self._flux = (self.scale, self.background)
         if self._transforms is None:
             self._transforms = grid.forward(self._a), grid.forward(self._b)
         phase = grid.phase(self.fraction / 2)
@@ -208,3 +217,20 @@ def _first_flux(overlap, fit_scale, fit_background):
     free = fit_background and a.size
     background = float(b.mean(dtype=float) - scale * a.mean(dtype=float)) if free else 0.0
     return scale, background
+
+def carried_on(step: np.ndarray, before: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return by how much to lengthen a step, and what the next one is compared with.
+
+    What stands in the gaps of both images agrees at no shift: it holds back a share of every step, so that
+    steps are a geometric series, whose sum is known from two of them. A peak sharper than a parabola is
+    stepped over, to and fro.
+    """
+    length = float(before @ before)
+    if length == 0:
+        return 1.0, step
+    ratio = float(step @ before) / length
+    if ratio < 0:
+        return 0.5, step
+    if ratio > _STALLED:
+        return min(1 / (1 - min(ratio, 0.99)), _LONGEST), np.zeros(2)
+    return 1.0, step

@@ -20,10 +20,9 @@ from astroreg.estimators.fourier import FourierGrid, fourier_grid
 from astroreg.estimators.template import Spectra, filter_on
 
 _ITERATIONS = 30
-_TOLERANCE = 5e-3  # of the shift's error: where the iteration stops
-_QUICK = 3  # times that: from here on the next step can be foretold
-_ACCEPTED = 0.05  # of the error: a last step this short counts as converged
+_TOLERANCE = 0.01  # of the shift's error: where the iteration stops
 _OVERSHOT = 0.5  # of the step before, back: the steps are too long
+_ACCEPTED = 0.05  # of the error: a last step this short counts as converged
 _ALIGNED = 0.1  # pixels: nearer than this the filter and the slope are those of the solution
 _GAP_STEP = 0.01  # pixels: the bias of gaps is as smooth as the low-pass
 _SCALE_STEP = 1e-4  # in log scale: a smaller one changes no weight that matters
@@ -206,16 +205,14 @@ class ChiSquaredStep:
             if not np.isfinite(equations.value).all():
                 break
             step = equations.step()
+            last = float((np.abs(step[:2]) / np.maximum(error, floor)).max())
             if step[:2] @ before < 0 and np.hypot(*step[:2]) > _OVERSHOT * np.hypot(*before):
                 # The predicted pixels follow a step late: to and fro by full steps need not settle.
                 share_of_step /= 2
             # The first slope is a guess: that its step goes too far says nothing of the others.
-            before = step[:2] if iteration else np.zeros(2)
-            self._move(share_of_step * step)
-            previous, last = last, float((np.abs(step[:2]) / np.maximum(error, floor)).max())
-            # The next step would be shorter in proportion.
-            expected = last * min(1.0, last / previous) if last < _QUICK * _TOLERANCE else last
-            if iteration and (expected <= _TOLERANCE or np.abs(step[:2]).max() < shortest):
+            before = step[:2] if iteration else before
+            self._move(share_of_step * step, centre)
+            if iteration and (last <= _TOLERANCE or np.abs(step[:2]).max() < shortest):
                 break
             aligner.predict(sky, centre, spectrum)
         return equations, last <= _ACCEPTED
@@ -231,12 +228,16 @@ class ChiSquaredStep:
             [*(shift - self._gap_bias()), grid.dot(residual, spectrum), weighted.sum(dtype=float)]
         )
 
-    def _move(self, step):
+    def _move(self, step, centre):
         """Apply a step of (x, y, log scale, background)."""
-        aligner = self.aligner
+        aligner, growth = self.aligner, float(np.exp(step[2]))
         aligner.fraction = aligner.fraction + step[:2]
-        aligner.scale *= float(np.exp(step[2]))
-        aligner.background += float(step[3])
+        aligner.scale *= growth
+        if self.free[3]:
+            # The scale grows about the mean sky, whose level moves by what the step says of both: a swap of
+            # the images mirrors that exactly.
+            level = centre - aligner.background
+            aligner.background += float(step[3]) + level * (1 + float(step[2]) - growth)
         if abs(np.log(aligner.scale / self._noise_scale)) > _SCALE_STEP:
             self._set_noise()
 

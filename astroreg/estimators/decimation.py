@@ -19,7 +19,7 @@ from astroreg.estimators.overlap import Plane
 
 ROLL_OFF = 0.3  # width of the flank, in units of the coarser pixels' sampling frequency
 _REACH = 8  # coarser pixels: beyond it the low-pass' kernel has fallen to a thousandth
-_TILE = 240  # coarser pixels a side that are made at once: a tile stays in the processor's memory
+_TILE = 480  # pixels a side that are made into coarser ones at once: a tile stays in the processor's memory
 DROPPED = 2  # coarser pixels at each edge, which look beyond it
 _GOOD_SHARE = 0.75  # of a block's pixels: the others are filled from their neighbours
 
@@ -128,6 +128,14 @@ class Flux:
     factor: float = 1.0
 
 
+def in_standard_units(values: np.ndarray, flux: Flux, dtype) -> np.ndarray:
+    """Return standardised values in the precision `dtype`, computed in their own."""
+    own = values.dtype.type if values.dtype.kind == "f" else np.float64
+    out = np.subtract(values, own(flux.offset), dtype=own)
+    out *= own(1 / flux.factor)
+    return out.astype(dtype, copy=False)
+
+
 def _tile_of(plane, flux, dtype, block, corner, shape, periodic):
     """Return the coarser pixels of one tile whose first is `corner`."""
     lengths = [2 * ((good_length(n + 2 * _REACH) + 1) // 2) for n in shape]
@@ -135,13 +143,10 @@ def _tile_of(plane, flux, dtype, block, corner, shape, periodic):
         _indices((c - _REACH) * block, n * block, length, periodic)
         for c, n, length in zip(corner, lengths, plane.shape, strict=True)
     )
-    values = _window(plane.data, rows, columns).astype(dtype)
-    values -= dtype.type(flux.offset)
+    values = in_standard_units(_window(plane.data, rows, columns), flux, dtype)
     if plane.good is not None:
         fill_bad(values, ~_window(plane.good, rows, columns))
-    out = low_passed(values, block)
-    out *= dtype.type(1 / flux.factor)
-    return out[_REACH : _REACH + shape[0], _REACH : _REACH + shape[1]]
+    return low_passed(values, block)[_REACH : _REACH + shape[0], _REACH : _REACH + shape[1]]
 
 
 def decimated(plane: Plane, block: int, flux: Flux, dtype, *, periodic: bool = False) -> Plane:
@@ -170,10 +175,11 @@ def decimated(plane: Plane, block: int, flux: Flux, dtype, *, periodic: bool = F
     edge = 0 if periodic else DROPPED
     shape = tuple(n // block - 2 * edge for n in plane.shape)
     out = np.empty(shape, dtype)
-    corners = [(j, i) for j in range(0, shape[0], _TILE) for i in range(0, shape[1], _TILE)]
+    side = max(1, _TILE // block)
+    corners = [(j, i) for j in range(0, shape[0], side) for i in range(0, shape[1], side)]
 
     def make(corner):
-        size = tuple(min(_TILE, n - c) for n, c in zip(shape, corner, strict=True))
+        size = tuple(min(side, n - c) for n, c in zip(shape, corner, strict=True))
         at = tuple(c + edge for c in corner)
         tile = _tile_of(plane, flux, dtype, block, at, size, periodic)
         out[corner[0] : corner[0] + size[0], corner[1] : corner[1] + size[1]] = tile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from astroreg.estimators.decimation import Flux, block_sums, decimated
+from astroreg.estimators.decimation import Flux, block_sums, decimated, in_standard_units
 from astroreg.estimators.overlap import Plane
 
 _BAND = 1 << 22  # pixels that are read at once, so that memory-mapped images stay on disk
@@ -58,9 +58,7 @@ def block_average(plane: Plane, block: int) -> Plane:
 
 def standardised(plane: Plane, flux: Flux, dtype) -> Plane:
     """Return the plane in standard units, in the precision `dtype`."""
-    data = np.subtract(plane.data, plane.data.dtype.type(flux.offset), dtype=plane.data.dtype)
-    data = data.astype(dtype, copy=False)
-    data *= dtype.type(1 / flux.factor)
+    data = in_standard_units(plane.data, flux, dtype)
     variance = plane.variance / flux.factor / flux.factor
     return Plane(
         data, variance.astype(dtype, copy=False) if np.ndim(variance) else float(variance), plane.good

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from astroreg.estimators.alignment import Aligned, Aligner
+from astroreg.estimators.alignment import Aligned, Aligner, carried_on
 from astroreg.estimators.equations import Equations, Fit, make_fit, noise_curvature, products
 from astroreg.estimators.fourier import FourierGrid
 from astroreg.estimators.template import taper
@@ -22,8 +22,6 @@ _ITERATIONS = 30
 _TAPER = 0.1  # of each side of the overlap: less leaks at the edges, more throws information away
 _ACCEPTED = 0.05  # of the error: a last step this short counts as converged
 _ENOUGH = 3e-3  # of the error: where the iteration stops
-_STALLED = 0.2  # of the step before: from here on steps are carried on
-_LONGEST = 8.0  # times a step: how far steps that only shrink slowly are carried on
 _ALIGNED = 0.1  # pixels: nearer than this the filter, which serves the prediction of gaps here, stays
 
 # (cross-spectrum, grid) -> (x, y) of the correlation's peak
@@ -83,7 +81,7 @@ class PeakStep:
             cross = self._cross_spectrum(aligned)
             step = np.clip(self.find_peak(cross, grid), -1, 1)
             last = float(np.abs(step).max())
-            longer, before = _longer(step, before)
+            longer, before = carried_on(step, before)
             self._move_flux(aligned, sky)
             aligner.fraction = aligner.fraction + longer * step
             if last < max(self.tolerance, _ENOUGH * self._rough_error(cross)):
@@ -208,20 +206,3 @@ def _mean_over_plane(grid, function):
     values = np.broadcast_to(function.astype(float), grid.k2.shape)
     return float((grid.multiplicity * values).sum() / grid.multiplicity.sum() / grid.k2.shape[0])
 
-
-def _longer(step, before):
-    """Return by how much to lengthen a step, and what the next one is compared with.
-
-    What stands in the gaps of both images agrees at no shift: it holds back a share of every step, so that
-    steps are a geometric series, whose sum is known from two of them. A peak sharper than a parabola is
-    stepped over, to and fro.
-    """
-    length = float(before @ before)
-    if length == 0:
-        return 1.0, step
-    ratio = float(step @ before) / length
-    if ratio < 0:
-        return 0.5, step
-    if ratio > _STALLED:
-        return min(1 / (1 - min(ratio, 0.99)), _LONGEST), np.zeros(2)
-    return 1.0, step

@@ -115,7 +115,7 @@ def tapered_spectra(a: np.ndarray, b: np.ndarray, share: float, box, grid: Fouri
     if max(shape) <= _LONGEST_WHOLE:
         padded = np.zeros((2, *grid.shape), a.dtype)
         window = taper(shape).astype(a.dtype)
-        centre = (window * a[box]).sum() / window.sum()
+        centre = _centre(window, a[box], b[box], share)
         for out, x in zip(padded, (a, b), strict=True):
             np.multiply(x[box] - centre, window, out=out[box])
         return _summed(grid, [tuple(padded)], share, float((window**2).sum()))
@@ -131,9 +131,15 @@ def tapered_spectra(a: np.ndarray, b: np.ndarray, share: float, box, grid: Fouri
     for j in corners[0]:
         for i in corners[1]:
             part = (slice(j, j + side[0]), slice(i, i + side[1]))
-            centre = (window * a[part]).sum() / window.sum()
+            centre = _centre(window, a[part], b[part], share)
             pairs.append(tuple((x[part] - centre) * window for x in (a, b)))
     return _summed(small, pairs, share, len(pairs) * float((window**2).sum()))
+
+
+def _centre(window, a, b, share):
+    """Return the mean of the mean image under the taper."""
+    mean_a, mean_b = (float(np.einsum("ij,ij->", window, x)) for x in (a, b))
+    return window.dtype.type((mean_a + share * (mean_b - mean_a)) / float(window.sum(dtype=float)))
 
 
 def _summed(grid, pairs, share, weight):

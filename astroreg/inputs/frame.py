@@ -145,8 +145,7 @@ def checked_frame(parts: Parts, argument: str) -> Frame:
         bad = _either(bad, ~np.isfinite(data))
     variance = variance_plane(parts.uncertainty, full_shape, unit, argument)
     if variance is not None:
-        variance = _squeezed(variance, kept)
-        bad = _checked_variance(variance, bad, argument)
+        variance, bad = _checked_variance(_squeezed(variance, kept), bad, argument)
     _require_good_pixels(bad, argument)
     data, variance = _precision(data, variance, None if bad is None else ~bad, data.dtype, f"`{argument}`")
     header = header_of(parts.header)
@@ -235,11 +234,13 @@ def _mask_plane(mask: Any, shape: tuple[int, ...], argument: str) -> np.ndarray 
     return plane if plane.dtype.kind == "b" else plane != 0
 
 
-def _checked_variance(variance: np.ndarray, bad: np.ndarray | None, argument: str) -> np.ndarray | None:
+def _checked_variance(
+    variance: np.ndarray, bad: np.ndarray | None, argument: str
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Mask what has no usable variance; zero among positive values means "no data" in most pipelines."""
     one = variance if any(variance.strides) else variance[:1, :1]
     if one.min() > 0 and np.isfinite(one.max()):
-        return bad
+        return variance, bad
     good = np.ones(variance.shape, bool) if bad is None else ~bad
     if ((variance < 0) & good).any():
         raise ValueError(
@@ -256,7 +257,10 @@ def _checked_variance(variance: np.ndarray, bad: np.ndarray | None, argument: st
             stacklevel=5,
         )
         good &= ~zero
-    return ~good
+    values = variance[good]
+    if values.size and values.min() == values.max():
+        variance = np.broadcast_to(values[:1, None], variance.shape)
+    return variance, ~good
 
 
 def _require_good_pixels(bad: np.ndarray | None, argument: str) -> None:
