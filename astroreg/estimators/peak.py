@@ -55,6 +55,11 @@ class PeakStep:
         self.window[box] = 1 if overlap.periodic else taper(self.window[box].shape, _TAPER)
         self.square = self.window**2
         self.total = float(self.square.sum(dtype=float))
+        aligner.fraction = self._on_samples(aligner.fraction)
+
+    def _on_samples(self, shift):
+        """Return the nearest shift that the method's samples can give."""
+        return np.round(shift / self.resolution) * self.resolution if self.resolution else shift
 
     def _noise(self):
         """Return the variances of both images at the present scale and the image's mean share in the sky."""
@@ -83,7 +88,7 @@ class PeakStep:
             last = float(np.abs(step).max())
             longer, before = carried_on(step, before)
             self._move_flux(aligned, sky)
-            aligner.fraction = aligner.fraction + longer * step
+            aligner.fraction = self._on_samples(aligner.fraction + longer * step)
             if last < max(self.tolerance, _ENOUGH * self._rough_error(cross)):
                 break
             centre = self._mean(sky)
