@@ -102,6 +102,8 @@ class Aligner:
         Low-pass of the template: frequencies and values.
     filter : `numpy.ndarray`
         The same on the half-plane of frequencies.
+    learnt : bool
+        Whether the low-pass was learnt from the images; at first it lets everything pass.
     """
 
     def __init__(self, overlap: Overlap, *, fit_scale: bool = True, fit_background: bool = True):
@@ -111,6 +113,7 @@ class Aligner:
         self.free = np.array([True, True, fit_scale, fit_background])
         self.scale, self.background = _first_flux(overlap, fit_scale, fit_background)
         self.set_profile(np.array([0.0]), np.array([1.0]))
+        self.learnt = False
         self._gap_a, self._gap_b = overlap.gaps
         self._a, self._b = overlap.reference, overlap.image
         self._transforms = None
@@ -171,7 +174,7 @@ class Aligner:
 
     def set_profile(self, k: np.ndarray, h: np.ndarray) -> None:
         """Take (k, h) as the low-pass of the template."""
-        self.profile = (k, h)
+        self.profile, self.learnt = (k, h), True
         self.filter = filter_on(self.grid, k, h)
 
     def predict(self, sky: np.ndarray, centre: float, spectrum: np.ndarray) -> None:

@@ -24,6 +24,7 @@ _TOLERANCE = 0.01  # of the shift's error: where the iteration stops
 _OVERSHOT = 0.5  # of the step before, back: the steps are too long
 _ACCEPTED = 0.05  # of the error: a last step this short counts as converged
 _ALIGNED = 0.1  # pixels: nearer than this the filter and the slope are those of the solution
+_WIDE = 400  # pixels a side
 _GAP_STEP = 0.01  # pixels: the bias of gaps is as smooth as the low-pass
 _SCALE_STEP = 1e-4  # in log scale: a smaller one changes no weight that matters
 _GAP_REACH = 32  # pixels: side of half the canvas on which the kernels of a gap are laid out
@@ -44,6 +45,9 @@ class ChiSquaredStep:
         self.aligner = aligner
         self.free = aligner.free
         self._known_bias = (np.full(2, np.inf), None, np.zeros(2))
+        inside = aligner.overlap.usable[aligner.overlap.box].shape
+        # Of so many pixels those beside an edge are few: the first prediction of what is beyond it serves.
+        self._wide = not aligner.overlap.has_holes and min(inside) >= _WIDE
         self._set_noise()
 
     def _set_noise(self):
@@ -192,11 +196,12 @@ class ChiSquaredStep:
             sky = self.sky(aligned)
             centre, spectrum = self._centred(sky)
             astray = np.abs(aligner.fraction - known_at).max() > _ALIGNED
-            if astray:
+            guess = not aligner.learnt
+            if guess or (iteration and astray):
                 spectra = aligner.learn_filter(aligned, self.mean_share)
-            if iteration == 0:
+            if guess:
                 equations = self._first_equations(aligned, spectra, centre)
-            elif not shortest and (iteration == 1 or astray):
+            elif not shortest and (equations is None or not equations.templates or astray):
                 equations = self.equations(aligned, sky, spectrum)
             if equations.aligned is aligned:
                 known_at = aligner.fraction
@@ -214,7 +219,8 @@ class ChiSquaredStep:
             self._move(share_of_step * step, centre)
             if iteration and (last <= _TOLERANCE or np.abs(step[:2]).max() < shortest):
                 break
-            aligner.predict(sky, centre, spectrum)
+            if not (iteration and self._wide):
+                aligner.predict(sky, centre, spectrum)
         return equations, last <= _ACCEPTED
 
     def _left_sides(self, aligned: Aligned, spectrum: np.ndarray) -> np.ndarray:

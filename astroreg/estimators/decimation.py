@@ -78,22 +78,18 @@ def low_passed(tile: np.ndarray, block: int) -> np.ndarray:
     return fft.irfft2(out, s=(my, mx), overwrite_x=True)
 
 
-def _indices(first, count, length, periodic):
-    """Return `count` positions from `first` on along an axis, mirrored (or wrapped) at its ends."""
-    position = np.arange(first, first + count)
+def _window(array, corner, shape, periodic):
+    """Return a window of an array, mirrored at its edges or, if `periodic`, wrapped around."""
     if periodic:
-        return position % length
-    position = position % (2 * length)
-    return np.where(position < length, position, 2 * length - 1 - position)
-
-
-def _window(array, rows, columns):
-    """Return a window, contiguous positions by slices."""
-    picked = [
-        slice(i[0], i[-1] + 1) if i[-1] - i[0] == i.size - 1 and (np.diff(i) == 1).all() else i
-        for i in (rows, columns)
+        return array.take(range(corner[0], corner[0] + shape[0]), axis=0, mode="wrap").take(
+            range(corner[1], corner[1] + shape[1]), axis=1, mode="wrap"
+        )
+    inside = [(max(0, c), min(n, c + m)) for c, m, n in zip(corner, shape, array.shape, strict=True)]
+    beyond = [
+        (low - c, c + m - high) for (low, high), c, m in zip(inside, corner, shape, strict=True)
     ]
-    return array[picked[0]][:, picked[1]]
+    window = array[tuple(slice(*i) for i in inside)]
+    return np.pad(window, beyond, mode="symmetric") if np.any(beyond) else window
 
 
 def fill_bad(values: np.ndarray, bad: np.ndarray) -> None:
@@ -139,13 +135,11 @@ def in_standard_units(values: np.ndarray, flux: Flux, dtype) -> np.ndarray:
 def _tile_of(plane, flux, dtype, block, corner, shape, periodic):
     """Return the coarser pixels of one tile whose first is `corner`."""
     lengths = [2 * ((good_length(n + 2 * _REACH) + 1) // 2) for n in shape]
-    rows, columns = (
-        _indices((c - _REACH) * block, n * block, length, periodic)
-        for c, n, length in zip(corner, lengths, plane.shape, strict=True)
-    )
-    values = in_standard_units(_window(plane.data, rows, columns), flux, dtype)
+    first = tuple((c - _REACH) * block for c in corner)
+    size = tuple(n * block for n in lengths)
+    values = in_standard_units(_window(plane.data, first, size, periodic), flux, dtype)
     if plane.good is not None:
-        fill_bad(values, ~_window(plane.good, rows, columns))
+        fill_bad(values, ~_window(plane.good, first, size, periodic))
     return low_passed(values, block)[_REACH : _REACH + shape[0], _REACH : _REACH + shape[1]]
 
 
@@ -175,17 +169,17 @@ def decimated(plane: Plane, block: int, flux: Flux, dtype, *, periodic: bool = F
     edge = 0 if periodic else DROPPED
     shape = tuple(n // block - 2 * edge for n in plane.shape)
     out = np.empty(shape, dtype)
-    side = max(1, _TILE // block)
-    corners = [(j, i) for j in range(0, shape[0], side) for i in range(0, shape[1], side)]
+    borders = [np.linspace(0, n, max(1, round(n * block / _TILE)) + 1).astype(int) for n in shape]
+    tiles = [tuple(zip(b[:-1], b[1:], strict=True)) for b in borders]
 
-    def make(corner):
-        size = tuple(min(side, n - c) for n, c in zip(shape, corner, strict=True))
-        at = tuple(c + edge for c in corner)
-        tile = _tile_of(plane, flux, dtype, block, at, size, periodic)
-        out[corner[0] : corner[0] + size[0], corner[1] : corner[1] + size[1]] = tile
+    def make(tile):
+        size = tuple(int(last - first) for first, last in tile)
+        at = tuple(int(first) + edge for first, _ in tile)
+        rows, columns = (slice(*t) for t in tile)
+        out[rows, columns] = _tile_of(plane, flux, dtype, block, at, size, periodic)
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        list(pool.map(make, corners))
+        list(pool.map(make, [(rows, columns) for rows in tiles[0] for columns in tiles[1]]))
     inside = tuple(slice(edge, edge + n) for n in shape)
     return Plane(out, *(_noise_of_blocks(plane, block, flux, inside, dtype)))
 

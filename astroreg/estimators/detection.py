@@ -10,7 +10,8 @@ from astroreg.estimators.fourier import fourier_grid, good_length
 from astroreg.estimators.template import taper
 
 _RINGS = 24
-_ENOUGH = 512  # pixels a side: a larger overlap is judged by its middle
+_ENOUGH = 256  # pixels a side: a larger overlap is judged by its middle first
+_BEYOND_DOUBT = 1e-9
 _BANDS = (1.0, 0.5, 0.25, 0.125)  # upper ends of the bands tried, as fractions of the largest frequency
 # A continuous peak is higher than the highest of independent samples: about three of them a pixel.
 _OVERSAMPLING = 3.0
@@ -43,7 +44,9 @@ def false_alarm_probability(fit: Fit, box, trials: int) -> float:
     other serves a single smooth source, which has few phases: where the images agree to white noise, the
     significance of their correlation over n independent pixels is ``rho sqrt(n / (1 - rho^2))``.
     """
-    by_phase = phase_match(fit.equations, box, trials)
+    by_phase = phase_match(fit.equations, _middle(fit.equations.weight.shape, box), trials)
+    if by_phase > _BEYOND_DOUBT or np.isnan(by_phase):
+        by_phase = phase_match(fit.equations, box, trials)
     size = fit.chi2 / max(fit.n_pixels, 1)
     white = all(1 / _WHITE < x < _WHITE for x in (size, fit.scatter_ratio))
     if not (white and 0 < fit.correlation < 1):
@@ -81,7 +84,6 @@ def phase_match(equations: Equations, box, trials: int) -> float:
     independent phases if the images are unrelated, however red both are; its real part's sum, in units of
     its scatter, is then a normal deviate. The best of four bands is taken, and counted as four trials.
     """
-    box = _middle(equations.aligned.a.shape, box)
     usable = equations.weight[box] > 0
     if np.count_nonzero(usable) < 25:
         return float("nan")

@@ -75,12 +75,12 @@ class PeakStep:
     def solve(self) -> tuple[Aligned, float]:
         """Iterate until the peak stands at zero; return the images there and the last step's length."""
         aligner, grid = self.aligner, self.aligner.grid
-        last, before, known_at = np.inf, np.zeros(2), np.full(2, np.inf)
+        last, before, known_at = np.inf, np.zeros(2), aligner.fraction
         for _ in range(_ITERATIONS):
             aligned = aligner.align()
             share = self._noise()[2]
             sky = aligned.a + grid.dtype.type(share) * (aligned.b - aligned.a)
-            if np.abs(aligner.fraction - known_at).max() > _ALIGNED:
+            if not aligner.learnt or np.abs(aligner.fraction - known_at).max() > _ALIGNED:
                 aligner.learn_filter(aligned, share)
                 known_at = aligner.fraction
             cross = self._cross_spectrum(aligned)

@@ -12,19 +12,22 @@ from astroreg.estimators.chi_squared import ChiSquaredStep
 from astroreg.estimators.correlation import Coarse, coarse_shift, delta_chi2_of, search_block, summit
 from astroreg.estimators.detection import false_alarm_probability
 from astroreg.estimators.equations import Fit
-from astroreg.estimators.fixed_pattern import shared_outliers
+from astroreg.estimators.decimation import fill_bad
+from astroreg.estimators.fixed_pattern import may_share_pattern, shared_outliers
 from astroreg.estimators.levels import Pyramid
 from astroreg.estimators.overlap import Overlap, Plane, make_overlap
 from astroreg.estimators.survey import complete_block, survey
 
 _FEWEST_PIXELS = 16  # fewer usable pixels than this determine nothing
 _RECENTRE = 0.55  # beyond this fraction of a pixel the whole-pixel shift is chosen anew
-# Blocks a side of the first search, and of the second where the first is not beyond doubt.
-_SIDES = (128, 256)
-_CLEAR = 0.5  # correlation of the blocks
+# Blocks a side of the first search, and of the next where one is not beyond doubt.
+_SIDES = (64, 128, 256)
+_CLEAR = 0.7  # correlation of the blocks
 _CLEAR_DELTA_CHI2 = 100.0
 _LARGE = 400  # pixels a side from which it pays to look whether coarser pixels tell as much
 _RECENTRINGS = 5
+_MIDDLE = 256  # pixels a side of the window in which a pattern of the detector is looked for
+_FINE = 3  # a search on blocks larger than this needs a fit before one of the pixels may begin
 _NEAR = 0.03  # blocks: a start near enough to go on with at a finer resolution
 _FARTHEST = 12  # pixels: a fit that walks this far from the coarse peak follows noise
 
@@ -97,11 +100,26 @@ def search(reference: Pyramid, image: Pyramid, how: Search) -> Coarse:
         With shifts in pixels of the images.
     """
     blocks = [search_block((reference.shape, image.shape), side, periodic=how.periodic) for side in _SIDES]
+    if blocks[0] > blocks[-1] and _may_share_pattern(reference, image):
+        blocks = blocks[-1:]
     for block in dict.fromkeys(blocks):
         coarse = _search_on_blocks(reference, image, block, how)
-        if block == blocks[-1] or _clear(coarse):
-            return coarse
-    raise AssertionError
+        if _clear(coarse):
+            break
+    return coarse
+
+
+def _may_share_pattern(reference, image):
+    """Return whether the middles of both images hint at a pattern of the detector."""
+    if reference.shape != image.shape:
+        return False
+    middle = tuple(slice(max(0, (n - _MIDDLE) // 2), (n + _MIDDLE) // 2) for n in image.shape)
+    windows = [pyramid.window(*middle) for pyramid in (reference, image)]
+    for plane in windows:
+        if plane.good is not None:
+            fill_bad(plane.data, ~plane.good)
+            np.copyto(plane.data, 0, where=~np.isfinite(plane.data))
+    return may_share_pattern(*(plane.data for plane in windows))
 
 
 def _clear(coarse):
@@ -127,38 +145,59 @@ def _search_on_blocks(reference, image, block, how):
         return coarse
     rival = coarse.rival and replace(coarse.rival, shift=coarse.rival.shift * block)
     surface = replace(coarse.surface, x=coarse.surface.x * block, y=coarse.surface.y * block)
-    peak = replace(coarse.peak, shift=block * _start(small, coarse, how))
+    peak = replace(coarse.peak, shift=block * summit(coarse))
     trials = coarse.trials * block**2
     return replace(coarse, peak=peak, rival=rival, trials=trials, surface=surface, block=block)
 
 
-def _start(small, coarse, how):
-    """Return the shift that a fit on the blocks finds near the peak, in blocks."""
-    peak = summit(coarse)
+def _fitted_on_blocks(reference, image, coarse, how):
+    """Return the shift that a fit on the blocks of the search finds near its peak."""
+    small = [pyramid.coarse(coarse.block) for pyramid in (reference, image)]
+    peak = coarse.peak.shift / coarse.block
     whole = np.rint(peak).astype(int)
     overlap = make_overlap(*small, whole, periodic=how.periodic)
     if overlap.n_pixels < _FEWEST_PIXELS or not _varies(overlap):
-        return peak
+        return coarse.peak.shift
     aligner = Aligner(overlap, fit_scale=how.fit_scale, fit_background=how.fit_background)
     aligner.fraction = peak - whole
     ChiSquaredStep(aligner).solve(shortest=_NEAR)
     found = whole + aligner.fraction
-    return found if np.abs(found - coarse.peak.shift).max() < 1.5 else peak
+    return coarse.block * found if np.abs(found - peak).max() < 1.5 else coarse.peak.shift
 
 
-def _level(reference: Pyramid, image: Pyramid, coarse: Coarse, how: Search) -> tuple[int, np.ndarray]:
-    """Return the block at which to fit and the best shift so far."""
-    start = summit(coarse) if coarse.block == 1 else coarse.peak.shift
+@dataclass(frozen=True)
+class Level:
+    """Where the fit begins.
+
+    Attributes
+    ----------
+    block : int
+        Pixels a side of the coarser pixels of the fit.
+    start : `numpy.ndarray`
+        (x, y) in pixels of the images.
+    profile : tuple of `numpy.ndarray` or None
+        Low-pass of the template there, where it is known.
+    """
+
+    block: int
+    start: np.ndarray
+    profile: tuple[np.ndarray, np.ndarray] | None = None
+
+
+def _level(reference: Pyramid, image: Pyramid, coarse: Coarse, how: Search) -> Level:
+    """Choose the resolution of the fit, and where it begins."""
     sides = min(*reference.shape, *image.shape)
+    start = summit(coarse) if coarse.block == 1 else coarse.peak.shift
     if sides < _LARGE or coarse.set_aside:
-        return 1, start
+        return Level(1, start)
     found = survey(reference, image, start)
     if found is None:
-        return 1, start
+        return Level(1, _fitted_on_blocks(reference, image, coarse, how) if coarse.block > _FINE else start)
     block = complete_block(found, sides)
     if how.periodic and any(n % block for n in image.shape):
         block = 1
-    return block, found.shift
+    k, h, _ = found.spectra.rings()
+    return Level(block, found.shift, (block * k, h))
 
 
 def without_shared_outliers(reference: Plane, image: Plane) -> tuple[Plane, Plane]:
@@ -173,7 +212,7 @@ def without_shared_outliers(reference: Plane, image: Plane) -> tuple[Plane, Plan
     return tuple(replace(p, good=~hot if p.good is None else p.good & ~hot) for p in (reference, image))
 
 
-def _fit_at(reference, image, start, refiner, how, *, empirical=False):
+def _fit_at(reference, image, start, refiner, how, *, empirical=False, profile=None):
     """Return the fit that starts at a shift, and its canvas; no fit where it leads nowhere."""
     at, first = np.asarray(start, float), None
     for _ in range(_RECENTRINGS):
@@ -183,6 +222,8 @@ def _fit_at(reference, image, start, refiner, how, *, empirical=False):
             return None, first
         aligner = Aligner(overlap, fit_scale=how.fit_scale, fit_background=how.fit_background)
         aligner.fraction = at - overlap.whole
+        if profile is not None:
+            aligner.set_profile(*profile)
         fit = refiner(aligner).fit(empirical=empirical)
         if not np.isfinite(fit.shift).all() or np.abs(fit.shift - start).max() > _FARTHEST:
             return None, first
@@ -234,11 +275,12 @@ def register(
     coarse = coarse or search(reference, image, how)
     if coarse.peak is None:
         return Outcome(None, coarse)
-    block, start = _level(reference, image, coarse, how)
+    level = _level(reference, image, coarse, how)
+    block, profile = level.block, level.profile
     planes = reference.fine(block), image.fine(block)
     if coarse.set_aside:
         planes = without_shared_outliers(*planes)
-    fit, overlap = _fit_at(*planes, start / block, refiner, how, empirical=empirical)
+    fit, overlap = _fit_at(*planes, level.start / block, refiner, how, empirical=empirical, profile=profile)
     if fit is None:
         return Outcome(None, coarse, overlap)
     false_alarm = false_alarm_probability(fit, overlap.box, coarse.trials)
