@@ -10,7 +10,7 @@ that a gap pulls the shift nowhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -62,22 +62,43 @@ def continue_beyond(values: np.ndarray, box) -> None:
         part[:first] = bridge[length - last :]
 
 
-@dataclass(frozen=True)
 class Aligned:
-    """Both images in the common frame, in the image's flux units.
+    """Both images in the common frame, in the image's flux units; made into arrays where those are needed.
 
-    Attributes
+    Parameters
     ----------
-    a, b : `numpy.ndarray`
-        The reference (scaled, with background) and the image.
+    grid : FourierGrid
+        Frequencies of the canvas.
     spectrum_a, spectrum_b : `numpy.ndarray`
-        Their transforms.
+        Transforms of the reference (scaled, with background) and of the image.
     """
 
-    a: np.ndarray
-    b: np.ndarray
-    spectrum_a: np.ndarray
-    spectrum_b: np.ndarray
+    def __init__(self, grid: FourierGrid, spectrum_a: np.ndarray, spectrum_b: np.ndarray):
+        self.grid, self.spectrum_a, self.spectrum_b = grid, spectrum_a, spectrum_b
+
+    @cached_property
+    def a(self) -> np.ndarray:
+        """The reference."""
+        return self.grid.inverse(self.spectrum_a)
+
+    @cached_property
+    def b(self) -> np.ndarray:
+        """The image."""
+        return self.grid.inverse(self.spectrum_b)
+
+    @cached_property
+    def residual(self) -> np.ndarray:
+        """The image less the reference."""
+        if "a" in self.__dict__ and "b" in self.__dict__:
+            return self.b - self.a
+        return self.grid.inverse(self.spectrum_b - self.spectrum_a)
+
+    def mean_spectrum(self, share: float) -> np.ndarray:
+        """Return the transform of the mean with `share` of the image."""
+        mean = self.spectrum_b - self.spectrum_a
+        mean *= self.grid.dtype.type(share)
+        mean += self.spectrum_a
+        return mean
 
 
 class Aligner:
@@ -100,8 +121,6 @@ class Aligner:
         ``image = scale * reference + background``.
     profile : tuple of `numpy.ndarray`
         Low-pass of the template: frequencies and values.
-    filter : `numpy.ndarray`
-        The same on the half-plane of frequencies.
     learnt : bool
         Whether the low-pass was learnt from the images; at first it lets everything pass.
     """
@@ -112,7 +131,7 @@ class Aligner:
         self.fraction = np.zeros(2)
         self.free = np.array([True, True, fit_scale, fit_background])
         self.scale, self.background = _first_flux(overlap, fit_scale, fit_background)
-        self.set_profile(np.array([0.0]), np.array([1.0]))
+        self.profile = (np.array([0.0]), np.array([1.0]))
         self.learnt = False
         self._gap_a, self._gap_b = overlap.gaps
         self._a, self._b = overlap.reference, overlap.image
@@ -126,22 +145,36 @@ class Aligner:
         """Fill both images where they have no pixel that is used with a first guess of the sky."""
         overlap = self.overlap
         sky = overlap.image.copy()
-        scaled = overlap.reference * sky.dtype.type(self.scale) + sky.dtype.type(self.background)
-        np.copyto(sky, scaled, where=overlap.has_reference & ~overlap.has_image)
+        only = overlap.has_reference & ~overlap.has_image
+        kind = sky.dtype.type
+        sky[only] = overlap.reference[only] * kind(self.scale) + kind(self.background)
         # Where both have a pixel neither is preferred: the answer is that of the swapped pair.
-        scaled += sky
-        scaled *= 0.5
-        np.copyto(sky, scaled, where=overlap.has_reference & overlap.has_image)
-        known = overlap.has_reference | overlap.has_image
-        unknown = ~known
-        inside = np.zeros_like(known)
+        for strip in self._both_strips():
+            mean = overlap.reference[strip] * kind(self.scale) + kind(self.background)
+            mean += sky[strip]
+            mean *= kind(0.5)
+            np.copyto(sky[strip], mean, where=overlap.has_reference[strip] & overlap.has_image[strip])
+        unknown = ~(overlap.has_reference | overlap.has_image)
+        inside = np.zeros_like(unknown)
         inside[overlap.box] = unknown[overlap.box]
-        fill_gaps(self.grid, sky, known, inside)
+        if inside.any():
+            fill_gaps(self.grid, sky, ~unknown, inside)
         if not overlap.periodic:
             beyond = sky.copy()
             continue_beyond(beyond, overlap.box)
-            np.copyto(sky, beyond, where=unknown & ~inside)
+            unknown &= ~inside
+            np.copyto(sky, beyond, where=unknown)
         self._fill(sky, sky)
+
+    def _both_strips(self):
+        """Return the parts of the canvas whose mean sky is the first guess of something."""
+        if self.overlap.has_holes or self.overlap.periodic:
+            return [(slice(None), slice(None))]
+        rows, columns = self.overlap.box
+        ends = [[slice(s.start, s.start + _EDGE_ROWS), slice(s.stop - _EDGE_ROWS, s.stop)] for s in (rows, columns)]
+        return [(edge, columns) for edge in ends[0]] + [
+            (slice(rows.start + _EDGE_ROWS, rows.stop - _EDGE_ROWS), edge) for edge in ends[1]
+        ]
 
     def _fill(self, predicted_a, predicted_b):
         """Put predictions, in the image's flux units, where an image has no pixel of its own."""
@@ -164,7 +197,7 @@ class Aligner:
         spectrum_a[0, 0] += self.background * grid.shape[0] * grid.shape[1]
         np.conjugate(phase, out=phase)
         phase *= self._transforms[1]
-        return Aligned(grid.inverse(spectrum_a), grid.inverse(phase), spectrum_a, phase)
+        return Aligned(grid, spectrum_a, phase)
 
     def learn_filter(self, aligned: Aligned, share: float) -> Spectra:
         """Take the Wiener filter of the mean sky, with `share` of the image, from the aligned images."""
@@ -175,14 +208,19 @@ class Aligner:
     def set_profile(self, k: np.ndarray, h: np.ndarray) -> None:
         """Take (k, h) as the low-pass of the template."""
         self.profile, self.learnt = (k, h), True
-        self.filter = filter_on(self.grid, k, h)
+        self.__dict__.pop("filter", None)
 
-    def predict(self, sky: np.ndarray, centre: float, spectrum: np.ndarray) -> None:
+    @cached_property
+    def filter(self) -> np.ndarray:
+        """Low-pass of the template on the half-plane of frequencies."""
+        return filter_on(self.grid, *self.profile)
+
+    def predict(self, sky: np.ndarray | None, centre: float, spectrum: np.ndarray) -> None:
         """Predict what is missing in either image from the mean sky in the common frame.
 
         In a hole of the overlap the prediction leaves out what stands there itself: with the
         low-pass' own central value c, ``(h * S - c S) / (1 - c)`` is the smoother's value without
-        that pixel. `spectrum` is the transform of ``sky - centre``.
+        that pixel. `spectrum` is the transform of ``sky - centre``; the sky itself is needed for holes only.
         """
         if self.overlap.complete:
             return

@@ -75,24 +75,32 @@ class ChiSquaredStep:
             self.mean_pair = self.pair_weight = self.mean_share * (1 - self.mean_share) if total > 0 else 0.0
         self.total_weight = float(self.weight.sum(dtype=float))
 
-    def sky(self, aligned: Aligned) -> np.ndarray:
+    def _sky(self, aligned: Aligned) -> np.ndarray:
         """Return the inverse-variance mean of the aligned images."""
-        return aligned.a + self.share * (aligned.b - aligned.a)
+        return aligned.a + self.share * aligned.residual
 
-    def _centred(self, sky):
-        """Return the weighted mean of the sky and the transform of the rest."""
-        centre = float(np.einsum("ij,ij->", self.weight, sky)) / self.total_weight
-        return centre, self.aligner.grid.forward(sky - sky.dtype.type(centre))
+    def _centred(self, aligned: Aligned, centre: float | None) -> tuple[float, np.ndarray]:
+        """Return the level of the sky (its weighted mean where not given) and the transform of the rest."""
+        grid = self.aligner.grid
+        if centre is not None and not np.ndim(self.share):
+            spectrum = aligned.mean_spectrum(self.share)
+        else:
+            sky = self._sky(aligned)
+            if centre is None:
+                centre = float(np.einsum("ij,ij->", self.weight, sky)) / self.total_weight
+            spectrum = grid.forward(sky)
+        spectrum[0, 0] -= centre * grid.shape[0] * grid.shape[1]
+        return centre, spectrum
 
-    def equations(self, aligned: Aligned, sky: np.ndarray, spectrum: np.ndarray) -> Equations:
+    def equations(self, aligned: Aligned, spectrum: np.ndarray) -> Equations:
         """Return the equations at the present state, without their values.
 
         Parameters
         ----------
         aligned : Aligned
             Both images.
-        sky, spectrum : `numpy.ndarray`
-            Their mean and its transform without the weighted mean.
+        spectrum : `numpy.ndarray`
+            Transform of their mean less its level.
 
         Notes
         -----
@@ -103,7 +111,7 @@ class ChiSquaredStep:
         low = spectrum * self.aligner.filter
         parts = [*grid.gradient(low), grid.inverse(low)]
         templates = [weight * part for part in parts]
-        changes = [*grid.gradient(spectrum), self.aligner.background - sky]
+        changes = [*grid.gradient(spectrum), grid.dtype.type(self.aligner.background) - self._sky(aligned)]
         slope, scatter = np.zeros((4, 4)), np.zeros((4, 4))
         slope[:3, :3] = products(templates, changes)
         slope[3, :3] = products([weight], changes)[0]
@@ -111,7 +119,7 @@ class ChiSquaredStep:
         slope[:, 3] = np.negative(sums)
         scatter[:3, :3] = products(templates, parts)
         scatter[3] = scatter[:, 3] = sums
-        noise = grid.forward(np.sqrt(weight) * (aligned.b - aligned.a))
+        noise = grid.forward(np.sqrt(weight) * aligned.residual)
         gradients, value = noise_curvature(grid, noise, self.aligner.filter)
         slope[:2, :2] -= self.mean_pair * gradients
         slope[2, 2] += self.mean_pair * value
@@ -189,12 +197,11 @@ class ChiSquaredStep:
         """
         aligner = self.aligner
         last, before, share_of_step = np.inf, np.zeros(2), 1.0
-        equations, known_at, error = None, np.full(2, np.inf), None
+        equations, known_at, error, centre = None, np.full(2, np.inf), None, None
         floor = _ROUNDING[aligner.grid.dtype.itemsize] / _TOLERANCE
         for iteration in range(_ITERATIONS):
             aligned = aligner.align()
-            sky = self.sky(aligned)
-            centre, spectrum = self._centred(sky)
+            centre, spectrum = self._centred(aligned, centre)
             astray = np.abs(aligner.fraction - known_at).max() > _ALIGNED
             guess = not aligner.learnt
             if guess or (iteration and astray):
@@ -202,7 +209,7 @@ class ChiSquaredStep:
             if guess:
                 equations = self._first_equations(aligned, spectra, centre)
             elif not shortest and (equations is None or not equations.templates or astray):
-                equations = self.equations(aligned, sky, spectrum)
+                equations = self.equations(aligned, spectrum)
             if equations.aligned is aligned:
                 known_at = aligner.fraction
                 error = np.sqrt(np.abs(np.diag(equations.covariance(equations.scatter))[:2]))
@@ -220,13 +227,14 @@ class ChiSquaredStep:
             if iteration and (last <= _TOLERANCE or np.abs(step[:2]).max() < shortest):
                 break
             if not (iteration and self._wide):
+                sky = self._sky(aligned) if aligner.overlap.has_holes else None
                 aligner.predict(sky, centre, spectrum)
         return equations, last <= _ACCEPTED
 
     def _left_sides(self, aligned: Aligned, spectrum: np.ndarray) -> np.ndarray:
         """Return the equations' values from the transform of the mean sky, without its templates."""
         grid = self.aligner.grid
-        weighted = self.weight * (aligned.b - aligned.a)
+        weighted = self.weight * aligned.residual
         residual = grid.forward(weighted)
         residual *= self.aligner.filter
         shift = [grid.dot(residual, g) for g in grid.gradient_spectra(spectrum)]

@@ -44,7 +44,7 @@ class Equations:
     @property
     def residual(self) -> np.ndarray:
         """The image less the reference, in the common frame."""
-        return self.aligned.b - self.aligned.a
+        return self.aligned.residual
 
     def covariance(self, scatter: np.ndarray) -> np.ndarray:
         """Return the covariance of the parameters, 0 for those that are not fitted."""

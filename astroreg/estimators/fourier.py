@@ -144,12 +144,13 @@ class FourierGrid:
         """Return the band-limited content of `spectrum` at every pair of positions, shape (len(y), len(x)).
 
         A matrix-multiply transform (Guizar-Sicairos, Thurman & Fienup 2008, doi:10.1364/OL.33.000156):
-        the cost is that of the samples asked for, whatever their spacing. Nyquist terms are taken as
-        cosines.
+        the cost is that of the samples asked for, whatever their spacing. In the precision of `spectrum`;
+        Nyquist terms are taken as cosines.
         """
         rows = _ramp(self.ky.ravel(), np.asarray(y, float)[:, None])
         columns = _ramp(self.kx.ravel()[:, None], np.asarray(x, float)) * self.multiplicity.T
-        return (rows @ spectrum @ columns).real / (self.shape[0] * self.shape[1])
+        own = spectrum.dtype
+        return (rows.astype(own) @ (spectrum @ columns.astype(own))).real / (self.shape[0] * self.shape[1])
 
     def patch(self, spectrum: np.ndarray, reach: float):
         """Return a function (x, y) -> content of `spectrum` at those positions, up to `reach` pixels from zero.
@@ -161,7 +162,7 @@ class FourierGrid:
         """
         # A wave of phase p over the reach needs some e p / 2 + 12 terms for twelve digits.
         nodes = chebyshev.chebpts1(int(np.ceil(1.4 * np.pi * reach)) + 12)
-        values = self.sample(spectrum, nodes * reach, nodes * reach)
+        values = self.sample(spectrum.astype(complex), nodes * reach, nodes * reach)
         inverse = np.linalg.inv(chebyshev.chebvander(nodes, nodes.size - 1))
         coefficients = inverse @ values @ inverse.T
 

@@ -79,7 +79,7 @@ class PeakStep:
         for _ in range(_ITERATIONS):
             aligned = aligner.align()
             share = self._noise()[2]
-            sky = aligned.a + grid.dtype.type(share) * (aligned.b - aligned.a)
+            sky = aligned.a + grid.dtype.type(share) * aligned.residual
             if not aligner.learnt or np.abs(aligner.fraction - known_at).max() > _ALIGNED:
                 aligner.learn_filter(aligned, share)
                 known_at = aligner.fraction
@@ -119,7 +119,7 @@ class PeakStep:
 
     def _move_flux(self, aligned, sky):
         """Improve scale and background from the aligned images."""
-        residual = aligned.b - aligned.a
+        residual = aligned.residual
         if self.free[3]:
             self.aligner.background += self._mean(residual)
         if self.free[2]:
@@ -140,13 +140,13 @@ class PeakStep:
         """
         grid, usable = self.aligner.grid, self.aligner.overlap.usable
         reference, image, share = self._noise()
-        residual = aligned.b - aligned.a
+        residual = aligned.residual
         sky = aligned.a + grid.dtype.type(share) * residual
         part = sky - grid.dtype.type(self._mean(sky))
         inside = self.window * usable
         gradients = grid.gradient(grid.forward(self.window * part))
         templates = [*(inside * g for g in gradients), inside * self.window * part, inside * self.window]
-        spectrum = aligned.spectrum_a + grid.dtype.type(share) * (aligned.spectrum_b - aligned.spectrum_a)
+        spectrum = aligned.mean_spectrum(share)
         changes = [*grid.gradient(spectrum), self.aligner.background - sky, np.full_like(sky, -1)]
         slope = products(templates, changes)
         # What the noise of the mean sky adds to the slope: the residual's own, times their variances' ratio.

@@ -190,7 +190,7 @@ def _level(reference: Pyramid, image: Pyramid, coarse: Coarse, how: Search) -> L
     start = summit(coarse) if coarse.block == 1 else coarse.peak.shift
     if sides < _LARGE or coarse.set_aside:
         return Level(1, start)
-    found = survey(reference, image, start)
+    found = survey(reference, image, start, coarse.block)
     if found is None:
         return Level(1, _fitted_on_blocks(reference, image, coarse, how) if coarse.block > _FINE else start)
     block = complete_block(found, sides)

@@ -17,7 +17,8 @@ from astroreg.estimators.taylor import taylor_peak
 from astroreg.estimators.template import Spectra, taper
 
 _WINDOW = 240  # pixels a side
-_WINDOWS_A_SIDE = 3
+_WINDOWS = 4  # those of the most structure
+_MOST_A_SIDE = 8  # windows from which they are chosen
 _TRIALS = 4  # times that the windows are brought together again
 _COMPLETE = 0.97  # of the information: an error larger by 1.5 per cent is the same error
 _SMALLEST = 128  # coarser pixels a side: an image is not made smaller than this
@@ -43,8 +44,8 @@ class Survey:
     retained: dict[int, float]
 
 
-def survey(reference, image, shift) -> Survey | None:
-    """Look at two images through windows spread over their overlap.
+def survey(reference, image, shift, block: int) -> Survey | None:
+    """Look at two images through the windows in their overlap that show most structure.
 
     Parameters
     ----------
@@ -52,6 +53,8 @@ def survey(reference, image, shift) -> Survey | None:
         The images.
     shift : (float, float)
         (x, y), to a few pixels.
+    block : int
+        Pixels a side of the blocks in which the structure is looked for.
 
     Returns
     -------
@@ -59,11 +62,14 @@ def survey(reference, image, shift) -> Survey | None:
         None where the overlap is smaller than a window or the windows do not fit together.
     """
     shift = np.asarray(shift, float)
+    whole = np.rint(shift).astype(int)
+    corners = _corners(image, overlap_extent(reference.shape, image.shape, whole), block)
     for _ in range(_TRIALS):
         whole = np.rint(shift).astype(int)
-        windows = _windows(reference, image, whole)
-        if windows is None:
+        extent = overlap_extent(reference.shape, image.shape, whole)
+        if min(high - low for low, high in extent) < _WINDOW:
             return None
+        windows = [_pair(reference, image, corner, extent, whole) for corner in corners]
         spectra = _spectra(windows)
         step = _step(spectra)
         shift = whole + step
@@ -74,18 +80,32 @@ def survey(reference, image, shift) -> Survey | None:
     return None
 
 
-def _windows(reference, image, whole):
-    """Return pairs of planes of the same sky to the pixel; None where the overlap is too small."""
-    extent = overlap_extent(reference.shape, image.shape, whole)
-    if min(high - low for low, high in extent) < _WINDOW:
-        return None
+def _corners(image, extent, block):
+    """Return the first pixels (row, column) of the windows of most structure."""
     rows, columns = (
-        np.unique(np.linspace(low, high - _WINDOW, _WINDOWS_A_SIDE).astype(int)) for low, high in extent
+        np.unique(np.linspace(low, max(low, high - _WINDOW), min(_MOST_A_SIDE, max(1, (high - low) // _WINDOW))).astype(int))
+        for low, high in extent
     )
-    cut = lambda pyramid, j, i: pyramid.window(slice(j, j + _WINDOW), slice(i, i + _WINDOW))  # noqa: E731
-    return [
-        (cut(reference, j - whole[1], i - whole[0]), cut(image, j, i)) for j in rows for i in columns
-    ]
+    corners = [(j, i) for j in rows for i in columns]
+    if len(corners) <= _WINDOWS:
+        return corners
+    plane = image.coarse(block)
+    energy = np.zeros(plane.shape)
+    data = np.nan_to_num(plane.data.astype(float))
+    energy[:-1] += np.diff(data, axis=0) ** 2
+    energy[:, :-1] += np.diff(data, axis=1) ** 2
+    if plane.good is not None:
+        energy[~plane.good] = 0
+    side = max(1, _WINDOW // block)
+    structure = [float(energy[j // block :, i // block :][:side, :side].sum()) for j, i in corners]
+    return [corners[k] for k in np.argsort(structure)[::-1][:_WINDOWS]]
+
+
+def _pair(reference, image, corner, extent, whole):
+    """Return both planes of one window on the same sky to the pixel, moved into the overlap."""
+    j, i = (min(max(c, low), high - _WINDOW) for c, (low, high) in zip(corner, extent, strict=True))
+    cut = lambda pyramid, y, x: pyramid.window(slice(y, y + _WINDOW), slice(x, x + _WINDOW))  # noqa: E731
+    return cut(reference, j - whole[1], i - whole[0]), cut(image, j, i)
 
 
 def _spectra(windows):

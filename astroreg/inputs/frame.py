@@ -141,13 +141,15 @@ def checked_frame(parts: Parts, argument: str) -> Frame:
     unit = _unit(parts.unit, argument)
     mask = _mask_plane(parts.mask, full_shape, argument)
     bad = _or_none(_squeezed(mask, kept) if mask is not None else None)
-    if not _all_finite(data):
-        bad = _either(bad, ~np.isfinite(data))
+    span = _span(data)
+    if not np.isfinite(span).all():
+        bad, span = _either(bad, ~np.isfinite(data)), None
     variance = variance_plane(parts.uncertainty, full_shape, unit, argument)
     if variance is not None:
         variance, bad = _checked_variance(_squeezed(variance, kept), bad, argument)
     _require_good_pixels(bad, argument)
-    data, variance = _precision(data, variance, None if bad is None else ~bad, data.dtype, f"`{argument}`")
+    good = None if bad is None else ~bad
+    data, variance = _precision(data, variance, good, data.dtype, f"`{argument}`", span=span)
     header = header_of(parts.header)
     wcs = image_wcs(parts.wcs, header, full_shape, kept, argument)
     return Frame(data, variance, _or_none(bad), unit, wcs, header, parts.label)
@@ -162,9 +164,9 @@ def _either(bad: np.ndarray | None, more: np.ndarray) -> np.ndarray:
     return more if bad is None else bad | more
 
 
-def _all_finite(values: np.ndarray) -> bool:
-    """Whether every number is finite, without an array of the answers."""
-    return values.dtype.kind != "f" or bool(np.isfinite(values.min()) and np.isfinite(values.max()))
+def _span(values: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest number; not finite if any is not, without an array of the answers."""
+    return float(values.min()), float(values.max())
 
 
 def real_array(data: Any, argument: str) -> np.ndarray:
@@ -272,11 +274,17 @@ def _require_good_pixels(bad: np.ndarray | None, argument: str) -> None:
 
 
 def _precision(
-    data: np.ndarray, variance: np.ndarray | None, good: np.ndarray | None, dtype: np.dtype, name: str
+    data: np.ndarray,
+    variance: np.ndarray | None,
+    good: np.ndarray | None,
+    dtype: np.dtype,
+    name: str,
+    *,
+    span: tuple[float, float] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return native arrays, float32 where the input was and its squares cannot leave the range."""
     wanted = np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize == 4 else np.dtype(np.float64)
-    largest = [_largest(data, good)]
+    largest = [_largest(data, good) if span is None or good is not None else max(abs(s) for s in span)]
     if variance is not None:
         largest.append(math.sqrt(_largest(variance, good)))
     for value in largest:

@@ -137,9 +137,12 @@ def derivatives(step):
             aligner.fraction = fraction + move * np.array([k == 0, k == 1])
             aligner.scale = scale * np.exp(move * (k == 2))
             aligner.background = background + move * (k == 3)
+            # The noise of the reference, and with it the shares and weights, has its scale.
+            step._set_noise()
             sides.append(state(step)[0])
         columns.append((sides[0] - sides[1]) / 0.02)
         aligner.fraction, aligner.scale, aligner.background = fraction, scale, background
+    step._set_noise()
     return np.array(columns).T
 
 
@@ -237,12 +240,15 @@ def test_bias_of_gaps_against_the_expectation_over_noise(kind):
     images = ((-1, overlap.gaps[0], 1 - step.share, overlap.reference_variance, step.aligner.scale**2),
               (1, overlap.gaps[1], step.share, overlap.image_variance, 1.0))
     for sign, gap, share, variance, factor in images:
-        moved = np.exp(-2j * np.pi * (kx * -sign * fx + ky * -sign * fy))
-        moved = np.where((np.abs(kx) == 0.5) | (np.abs(ky) == 0.5), 0, moved)
+        # A wave of two pixels, whose phase is not known, moves as a cosine and has no gradient.
+        moved = np.where(np.abs(kx) == 0.5, np.cos(2 * np.pi * kx * fx), np.exp(2j * np.pi * sign * kx * fx))
+        moved = moved * np.where(
+            np.abs(ky) == 0.5, np.cos(2 * np.pi * ky * fy), np.exp(2j * np.pi * sign * ky * fy)
+        )
         spread = np.fft.ifft2(moved).real
         # Of a pixel of the same weight as its own: the variance where it stands is that of the pair there.
         own = np.asarray(share * variance * factor * step.weight)
-        for n, k in enumerate((kx, ky)):
+        for n, k in enumerate(np.where(np.abs(q) == 0.5, 0, q) for q in (kx, ky)):
             kernel = np.fft.fft2(spread * np.fft.ifft2(2j * np.pi * k * low * moved).real)
             reached = np.fft.ifft2(np.fft.fft2((~gap).astype(float)) * kernel).real
             expected[n] += sign * (own * reached).sum()
