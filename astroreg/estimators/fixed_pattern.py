@@ -13,6 +13,7 @@ _SIGNIFICANT = 8.0  # robust sigmas of the sharpness of the other lags
 # A sampled beam is at least a quarter as sharp one pixel beside its peak (full width 1.5 pixels or more).
 _SHARPER_THAN_A_BEAM = 0.25
 _SUSPECT = 4.0  # standard deviations of the correlation of white noise
+_EVERY = 7  # pixels: so many fewer tell the scatter
 _REACH = 12  # lags on either side with which the spike is compared
 _OUTLIER = 6.0  # robust sigmas above the neighbours, in both images at one pixel: a hot pixel
 
@@ -93,7 +94,15 @@ def may_share_pattern(reference: np.ndarray, image: np.ndarray) -> bool:
     sharpness = _sharpness(rho)
     height = sharpness[2, 2]
     beside = max(sharpness[1, 2], sharpness[3, 2], sharpness[2, 1], sharpness[2, 3])
-    return bool(height > _SUSPECT / np.sqrt(inner.size) and beside < _SHARPER_THAN_A_BEAM * height)
+    sharp = height > _SUSPECT / np.sqrt(inner.size) and beside < _SHARPER_THAN_A_BEAM * height
+    return bool(sharp or (np.minimum(*(_above_neighbours(x) for x in (a, b))) > _OUTLIER).any())
+
+
+def _above_neighbours(values):
+    """Return each inner pixel less the mean of its four neighbours, in robust sigmas."""
+    difference = _sharpness(values)[1:-1, 1:-1]
+    spread = 1.4826 * float(np.median(np.abs(difference.ravel()[::_EVERY])))
+    return difference / spread if spread > 0 else np.zeros_like(difference)
 
 
 def without_zero_lag(score: np.ndarray, surface) -> np.ndarray:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from astroreg.estimators.alignment import Aligned, Aligner, carried_on
-from astroreg.estimators.equations import Equations, Fit, make_fit, noise_curvature, products
+from astroreg.estimators.equations import Equations, Fit, make_fit, products
 from astroreg.estimators.fourier import FourierGrid
 from astroreg.estimators.template import taper
 
@@ -146,15 +146,7 @@ class PeakStep:
         inside = self.window * usable
         gradients = grid.gradient(grid.forward(self.window * part))
         templates = [*(inside * g for g in gradients), inside * self.window * part, inside * self.window]
-        spectrum = aligned.mean_spectrum(share)
-        changes = [*grid.gradient(spectrum), self.aligner.background - sky, np.full_like(sky, -1)]
-        slope = products(templates, changes)
-        # What the noise of the mean sky adds to the slope: the residual's own, times their variances' ratio.
-        noise = inside * residual
-        pair = share * (1 - share)
-        curvature, _ = noise_curvature(grid, grid.forward(noise), np.ones((1, 1), grid.dtype))
-        slope[:2, :2] -= pair * curvature
-        slope[2, 2] += pair * float(np.einsum("ij,ij->", noise, noise))
+        slope = self._slope(aligned, inside, share)
         variance = np.where(usable, reference + image, 0).astype(grid.dtype)
         scatter = products([t * variance for t in templates], templates)
         covariance = np.where(usable, share * image - (1 - share) * reference, 0).astype(grid.dtype)
@@ -162,6 +154,26 @@ class PeakStep:
         weight = np.where(usable, 1 / np.where(variance > 0, variance, 1), 0).astype(grid.dtype)
         value = products(templates, [residual])[:, 0]
         return Equations(value, slope, scatter, tuple(templates), aligned, weight, self.free)
+
+    def _slope(self, aligned, inside, share):
+        """Return the expected derivatives of the equations, from products of the one image with the other.
+
+        The squares of either image's noise are far larger than the sky's at high frequencies; there are none
+        in it.
+        """
+        grid, kind = self.aligner.grid, self.aligner.grid.dtype.type
+        background, slope = kind(self.aligner.background), np.zeros((4, 4))
+        pairs = (
+            (1 - share, aligned.a, aligned.b, aligned.spectrum_b),
+            (share, aligned.b, aligned.a, aligned.spectrum_a),
+        )
+        for factor, own, other, spectrum in pairs:
+            part = self.window * (own - kind(self._mean(own)))
+            templates = [inside * g for g in grid.gradient(grid.forward(part))]
+            templates += [inside * part, inside * self.window]
+            changes = [*grid.gradient(spectrum), background - other, np.full_like(other, -1)]
+            slope += factor * products(templates, changes)
+        return slope
 
     def _common_noise(self, covariance):
         """Return what the noise that template and residual share adds to the product of their variances.

@@ -40,13 +40,14 @@ def test_products_by_hand():
 
 
 def equations(value=(1.0, -0.5, 0.1, 3.0), free=(True,) * 4, slope=None, images=None, weight=None):
-    a, b = np.ones((2, 4, 5)) if images is None else images
+    grid = FourierGrid((4, 5))
+    spectra = [grid.forward(x) for x in (np.ones((2, 4, 5)) if images is None else images)]
     return Equations(
         np.array(value),
         np.diag([4.0, 2.0, 8.0, 5.0]) if slope is None else slope,
         np.diag([2.0, 3.0, 5.0, 7.0]),
         (),
-        Aligned(a, b, np.zeros(0), np.zeros(0)),
+        Aligned(grid, *spectra),
         np.ones((4, 5)) if weight is None else weight,
         np.array(free),
     )
