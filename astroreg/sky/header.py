@@ -14,9 +14,10 @@ from astropy.io import fits
 from astroreg.exceptions import AlreadyCorrectedError, CorrectionError
 from astroreg.sky import archive as undo
 from astroreg.sky.correction import SkyCorrection
+from astroreg.sky.deformation import stretched_fits_wcs
 from astroreg.sky.derived_keywords import refresh_derived
 from astroreg.sky.dispatch import check_policy
-from astroreg.sky.fits_wcs import detector_shift, rotation_for
+from astroreg.sky.fits_wcs import detector_shift, require_stretch, rotation_for, sphere_matrix_for
 from astroreg.sky.frames import celestial_frame, frame_text, lonlat, unit_vector
 from astroreg.sky.grid_check import (
     GRID_TOLERANCE,
@@ -26,7 +27,7 @@ from astroreg.sky.grid_check import (
     shift_residual,
 )
 from astroreg.sky.header_cards import add_card, has_lookup_tables, letter_of, read_wcs
-from astroreg.sky.header_forms import POINTING_FORMS, HeaderWCS, shifted
+from astroreg.sky.header_forms import POINTING_FORMS, HeaderWCS, plane_form, shifted
 
 __all__ = ["correct_header", "now", "package_version", "refuse_twice", "restore_header", "systematic_degrees"]
 
@@ -81,8 +82,8 @@ def correct_header(
     AlreadyCorrectedError
         If this very correction is recorded in the header.
     CorrectionError
-        If no form of keywords reproduces the correction to 1e-6 pixel, or the header has no
-        celestial WCS.
+        If no form of keywords reproduces the correction to 1e-6 pixel (0.01 pixel where it stretches the
+        sky), or the header has no celestial WCS.
 
     Notes
     -----
@@ -156,7 +157,23 @@ def _edited(source, correction, kind, fobj):
     """The header with the correction in its WCS cards, checked by reading it again."""
     if kind == "detector":
         return _shifted(source, correction, fobj)
-    rotation = rotation_for(source.wcs, correction, "zero")
+    if correction.stretch is not None:
+        return _stretched(source, correction, fobj)
+    return _rotated(source, rotation_for(source.wcs, correction, "zero"), fobj)
+
+
+def _stretched(source, correction, fobj):
+    """The header with the stretch in its linear matrix, then rotated."""
+    sphere = sphere_matrix_for(source.wcs, correction, "zero")
+    plane, rotation = stretched_fits_wcs(source.wcs, sphere)
+    header = plane_form(source, plane)
+    wider = HeaderWCS(header, read_wcs(header, source.key, fobj), source.key)
+    edited = _rotated(wider, rotation, fobj)
+    require_stretch(_residual(edited, source, fobj, lambda wcs: rotation_residual(source.wcs, wcs, sphere)))
+    return edited
+
+
+def _rotated(source, rotation, fobj):
     forms = (form(source, rotation) for form in POINTING_FORMS)
     residual, edited = first_exact(
         (_residual(form, source, fobj, lambda wcs: rotation_residual(source.wcs, wcs, rotation)), form)
@@ -263,6 +280,11 @@ def _history(source, correction, roll, kind, letter):
     yield (
         f"kind {kind}" if kind == "detector" else f"kind {kind}, roll {_roll_text(source, correction, roll)}"
     )
+    if abs(correction.roll.value) > 1e-9:
+        yield f"turned by {correction.roll.value:+.7f} deg (North through East) about the pivot"
+    if correction.stretch is not None:
+        (a, b), (_, d) = correction.stretch
+        yield f"stretched about it, before, by lon {a:.8f} lat {d:.8f} across {b:+.8f}"
     yield (
         f"nominal WCS archived under letter {letter}" if letter else "nominal WCS kept in the ARnnUmmm cards"
     )
