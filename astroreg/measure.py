@@ -16,6 +16,7 @@ from astropy import units as u
 from astropy.nddata import NDData, VarianceUncertainty
 from astropy.table import QTable, vstack
 
+from astroreg.checks import parse_sequence
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag, describe
 from astroreg.inputs import Frame, as_frame
@@ -217,6 +218,7 @@ def _named(methods: Sequence[Callable] | Mapping[str, Callable]) -> dict[str, Ca
     if callable(methods):
         methods = (methods,)
     if not isinstance(methods, Mapping):
+        methods = parse_sequence(methods, "methods", mend="give functions such as chi2_shift")
         names = [_name(method) for method in methods]
         if len(set(names)) < len(names):
             raise ValueError(f"`methods` has two of one name in {names}; give a mapping of names to methods")

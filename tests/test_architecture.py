@@ -23,11 +23,11 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Lower rooms know nothing of higher ones; rooms of one rank may see each other. A new module is given a rank.
 RANKS = [
-    {"exceptions", "flags"},
+    {"exceptions", "flags", "checks", "memory"},
     {"estimators", "inpaint", "grids"},
     {"inputs", "sky", "files"},
     {"resample", "transform", "results"},
-    {"prepared", "methods", "sources"},
+    {"prepared", "methods", "spectra", "sources"},
     {"measure"},
     {"align"},
     {"stack", "tiles", "cubes"},

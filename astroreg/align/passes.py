@@ -17,6 +17,7 @@ from astroreg.align.corrected import corrected_like
 from astroreg.align.noise import with_gains, with_noise
 from astroreg.align.pairs import Pair, prepare_pass
 from astroreg.align.roll import with_roll_judged
+from astroreg.checks import parse_callable, parse_choice, parse_flag, parse_fraction
 from astroreg.estimators.fixed_pattern import shared_outliers
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag, describe
@@ -27,6 +28,7 @@ from astroreg.resample import match_beams as at_one_resolution
 from astroreg.resample import match_psfs
 from astroreg.results import ShiftResult
 from astroreg.sky import SkyCorrection, correct_wcs
+from astroreg.sky.roll import check_roll
 
 __all__ = ["align"]
 
@@ -114,6 +116,9 @@ def align(
     The noise of resampled pixels is correlated; see `resample_to` for how the errors stay true.
     """
     iterations = parse_positive(iterations, argument="iterations", integer=True)
+    _check(method, kind, roll, match_beams, min_overlap, uncertainty)
+    for flag, argument in ((fit_scale, "fit_scale"), (fit_background, "fit_background")):
+        parse_flag(True if flag is None else flag, argument)
     user_image = image
     reference = _celestial(as_frame(reference, argument="reference", hdu=reference_hdu), "reference")
     image = _within_bounds(_celestial(as_frame(image, argument="image", hdu=image_hdu), "image"))
@@ -151,6 +156,17 @@ def align(
         outcome = "" if found.ok else "the WCS was not corrected: "
         warnings.warn(outcome + "; ".join(describe(serious)), AstroregWarning, stacklevel=2)
     return found
+
+
+def _check(method, kind, roll, match_beams, min_overlap, uncertainty) -> None:
+    """Refuse what cannot be, before anything is resampled."""
+    parse_callable(method, "method", mend="give a method such as chi2_shift")
+    parse_choice(kind, ("pointing", "detector"), argument="kind")
+    check_roll(roll)
+    parse_flag(match_beams, "match_beams")
+    parse_fraction(1 if min_overlap is None else min_overlap, argument="min_overlap")
+    if uncertainty is not None:
+        parse_choice(uncertainty, ("attached", "empirical"), argument="uncertainty")
 
 
 def _celestial(frame: Frame, argument: str) -> Frame:

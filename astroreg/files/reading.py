@@ -207,7 +207,7 @@ def first_line(error: BaseException) -> str:
     return text[0][:200] if text else type(error).__name__
 
 
-def select_hdu(hdus: fits.HDUList, hdu: HDUSelector, label: str) -> int:
+def select_hdu(hdus: fits.HDUList, hdu: HDUSelector, label: str, *, argument: str = "hdu") -> int:
     """Return the number of an HDU that is chosen by number, name or name and version.
 
     Parameters
@@ -218,6 +218,8 @@ def select_hdu(hdus: fits.HDUList, hdu: HDUSelector, label: str) -> int:
         ``1``, ``"1"``, ``"SCI"``, ``"SCI,2"`` or ``("SCI", 2)``.
     label : str
         What to call the file in messages.
+    argument : str, optional
+        What the caller calls `hdu`.
 
     Returns
     -------
@@ -235,7 +237,7 @@ def select_hdu(hdus: fits.HDUList, hdu: HDUSelector, label: str) -> int:
             raise IndexError
     except (KeyError, IndexError, TypeError, ValueError) as error:
         there = ", ".join(_hdu_name(one, number) for number, one in enumerate(hdus))
-        raise ValueError(f"`hdu`: {label or 'the file'} has no HDU {hdu!r}; it has {there}") from error
+        raise ValueError(f"`{argument}`: {label or 'the file'} has no HDU {hdu!r}; it has {there}") from error
     return index % len(hdus)
 
 

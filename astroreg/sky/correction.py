@@ -13,6 +13,7 @@ import numpy as np
 from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astropy.table import QTable
 
+from astroreg.checks import argument_named, parse_angle, require_kind
 from astroreg.exceptions import CorrectionError
 from astroreg.grids import unbounded
 from astroreg.sky import correction_table, sky_covariance
@@ -82,7 +83,8 @@ class SkyCorrection:
     stretch: np.ndarray | None = None
 
     def __post_init__(self):
-        vector = np.array(self.rotation_vector, dtype=float)
+        with argument_named("rotation_vector", "give three finite numbers in radian"):
+            vector = np.array(self.rotation_vector, dtype=float)
         if vector.shape != (3,) or not np.all(np.isfinite(vector)):
             raise ValueError(f"`rotation_vector` must be three finite numbers in radian, got {vector}")
         vector.flags.writeable = False
@@ -158,7 +160,7 @@ class SkyCorrection:
         differences through the full WCS with its distortions.
         """
         displacement = sky_covariance.in_pixel(shift, (2,), "shift")
-        pivot = np.asarray(pivot_pixel, dtype=float)
+        pivot = sky_covariance.in_pixel(pivot_pixel, (2,), "pivot_pixel")
         frame = celestial_frame(wcs)
         wcs = unbounded(wcs)
         lon, lat = sky_covariance.finite_lonlat(wcs, [pivot, pivot - displacement])
@@ -275,7 +277,7 @@ class SkyCorrection:
         """
         twist = abs(twist_of_kept_position_angle(self).to_value(u.rad))
         # A turn displaces by its angle times the sine of the distance, most at 90 deg.
-        distance = np.minimum(np.abs(u.Quantity(radius).to_value(u.rad)), np.pi / 2)
+        distance = np.minimum(np.abs(parse_angle(radius, "radius", shape=None).to_value(u.rad)), np.pi / 2)
         return (twist * np.sin(distance) * u.rad).to(u.arcsec)
 
     # -- what it does ---------------------------------------------------------------------------
@@ -293,6 +295,7 @@ class SkyCorrection:
         `~astropy.coordinates.SkyCoord`
             In the frame of ``coordinate``; directions only, without distance or motion.
         """
+        require_kind(coordinate, (SkyCoord, BaseCoordinateFrame), "coordinate", "give a SkyCoord")
         own = SkyCoord(coordinate).transform_to(self.frame)
         turned = realize(self.frame, *vector_to_lonlat(unit_vector(own) @ self.sphere_matrix.T))
         return turned.transform_to(coordinate)
@@ -327,6 +330,7 @@ class SkyCorrection:
         """
         if other.stretch is not None:
             raise CorrectionError("`other` stretches the sky; correct with the one and then with the other")
+        require_kind(other, SkyCorrection, "other", "give a SkyCorrection")
         second = other.transform_to(self.frame)
         total = second.rotation_matrix @ self.rotation_matrix
         covariance = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from astropy.time import Time
 
 from astroreg.sky.frames import UnlistedFrame, frame_text, lonlat, realize
@@ -39,6 +39,10 @@ def to_table(correction) -> QTable:
 
 def from_row(table, row, frame) -> tuple:
     """Rotation vector, pivot, covariance and stretch of a row (see `SkyCorrection.from_table`)."""
+    if not isinstance(table, Table):
+        raise TypeError(f"`table` must be a table as `to_table` makes it, got {type(table).__name__}")
+    if not isinstance(row, (int, np.integer)) or not -len(table) <= row < len(table):
+        raise ValueError(f"`row` must be one of the {len(table)} rows of `table`, from 0, got {row!r}")
     covariance = u.Quantity(table["covariance"][row], u.arcsec**2)
     known = bool(np.all(np.isfinite(covariance)))
     vector = u.Quantity(table["rotation_vector"][row], u.rad).value

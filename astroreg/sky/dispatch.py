@@ -49,7 +49,7 @@ def check_policy(correction, kind, roll):
     """Refuse what is not a correction, an unknown kind, and a roll of a shifted detector."""
     if not isinstance(correction, SkyCorrection):
         raise TypeError(f"`correction` must be a SkyCorrection, got {type(correction).__name__}")
-    if kind not in ("pointing", "detector"):
+    if not isinstance(kind, str) or kind not in ("pointing", "detector"):
         raise ValueError(f"`kind` must be 'pointing' or 'detector', got {kind!r}")
     if kind == "detector" and correction.stretch is not None:
         raise ValueError("`kind` must be 'pointing' where `correction` stretches the sky, got 'detector'")

@@ -75,6 +75,8 @@ def celestial_frame(wcs) -> BaseCoordinateFrame:
     """
     if isinstance(wcs, WCS):
         return _fits_frame(wcs)
+    if not hasattr(_low_level(wcs), "world_axis_object_classes"):
+        raise TypeError(f"`wcs` must be a FITS WCS, a gWCS or another APE-14 WCS, got {type(wcs).__name__}")
     for kind, _, keywords, *_ in _low_level(wcs).world_axis_object_classes.values():
         if isinstance(kind, type) and issubclass(kind, SkyCoord):
             frame = keywords["frame"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 
+from astroreg.checks import argument_named, require_kind
 from astroreg.exceptions import AlreadyCorrectedError, CorrectionError
 from astroreg.sky import archive as undo
 from astroreg.sky.correction import SkyCorrection
@@ -93,6 +95,9 @@ def correct_header(
     if not isinstance(header, fits.Header):
         raise TypeError(f"`header` must be an astropy.io.fits.Header, got {type(header).__name__}")
     check_policy(correction, kind, roll)
+    _check_texts(key, history)
+    if fobj is not None:
+        require_kind(fobj, fits.HDUList, "fobj", "give the HDUList of the file, or None")
     refuse_twice(header, correction, key)
     letter = undo.free_letter(header, key, archive)
     source = HeaderWCS(header, read_wcs(header, key, fobj), key)
@@ -128,6 +133,8 @@ def restore_header(header: fits.Header) -> fits.Header:
     CorrectionError
         If the header holds no correction, or its archive has been damaged.
     """
+    if not isinstance(header, fits.Header):
+        raise TypeError(f"`header` must be an astropy.io.fits.Header, got {type(header).__name__}")
     found = undo.records(header)
     if not found:
         raise CorrectionError("`header` holds no correction made by astroreg; there is nothing to undo")
@@ -227,10 +234,21 @@ def _set_errors(header, source, correction, systematic):
 
 def systematic_degrees(systematic: u.Quantity) -> np.ndarray:
     """Return a systematic error, one angle or two (lon, lat), as two numbers in degree."""
-    try:
-        return np.array(np.broadcast_to(u.Quantity(systematic).to_value(u.deg), 2))
-    except (u.UnitConversionError, ValueError) as error:
-        raise ValueError(f"`systematic` must be an angle or two, got {systematic!r}") from error
+    with argument_named("systematic", "give an angle or two (lon, lat), such as 0.1 * u.arcsec"):
+        values = np.array(np.broadcast_to(u.Quantity(systematic).to_value(u.deg), 2))
+        if not (np.isfinite(values) & (values >= 0)).all():
+            raise ValueError(f"{systematic} is not finite and >= 0")
+        return values
+
+
+def _check_texts(key, history):
+    """Refuse a letter that is none, and lines of HISTORY that cannot stand in a header."""
+    if not isinstance(key, str) or not re.fullmatch("[A-Z ]", key):
+        raise ValueError(f"`key` must be ' ' or one letter from A to Z, got {key!r}")
+    if isinstance(history, str) or not isinstance(history, Sequence):
+        raise TypeError(f"`history` must be a sequence of str, got {history!r}")
+    for line in history:
+        require_kind(line, str, "history", "give lines of text")
 
 
 def _set_axis_values(header, source, stem, values, comment):
