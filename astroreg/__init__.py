@@ -16,6 +16,7 @@ from astroreg.measure import Measurement, measure
 from astroreg.methods import chi2_shift, cross_correlation_shift, register_images
 from astroreg.results import ShiftResult
 from astroreg.sky import SkyCorrection, correct_header, correct_wcs, restore_header
+from astroreg.spectra import SpectralShift
 
 try:
     __version__ = version("astroreg")
@@ -31,6 +32,7 @@ __all__ = [
     "ShiftFlag",
     "ShiftResult",
     "SkyCorrection",
+    "SpectralShift",
     "__version__",
     "align",
     "apply_correction",

@@ -39,7 +39,9 @@ RANKS = [
 RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 
 # Imports inside a function that go up all the same: a result draws itself when it is asked to.
-DRAWS_ITSELF = {(low, high) for low in ("results", "align", "calibration") for high in ("plotting", "report")}
+DRAWS_ITSELF = {
+    (low, high) for low in ("results", "spectra", "align", "calibration") for high in ("plotting", "report")
+}
 
 # What the estimators may use: arrays in, arrays out.
 ARRAY_LIBRARIES = {"numpy", "scipy"}
