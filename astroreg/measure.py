@@ -16,7 +16,7 @@ from astropy import units as u
 from astropy.nddata import NDData, VarianceUncertainty
 from astropy.table import QTable, vstack
 
-from astroreg.checks import parse_sequence
+from astroreg.checks import parse_flag, parse_sequence
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag, describe
 from astroreg.inputs import Frame, as_frame
@@ -197,6 +197,7 @@ def measure(
     does.
     """
     named = _named(methods)
+    parse_flag(fit_background, "fit_background")
     first = as_frame(reference, argument="reference", hdu=reference_hdu)
     second = as_frame(image, argument="image", hdu=image_hdu)
     options = {

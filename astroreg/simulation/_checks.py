@@ -12,6 +12,8 @@ from astroreg.memory import require_memory
 __all__ = [
     "check_count",
     "check_fraction",
+    "check_index",
+    "check_mask",
     "check_number",
     "check_place",
     "check_positive",
@@ -23,12 +25,13 @@ __all__ = [
 _BYTES = 300  # a pixel of the frame: a field three times as wide in complex numbers, and what is made of it
 
 _MOST = 10_000_000
+_STEEPEST = 20
 _LARGEST = 1e50  # squares of squares stay numbers
 
 
 def check_shape(shape):
     """Return `shape` as two positive ints, or raise ValueError."""
-    if isinstance(shape, u.Quantity):
+    if not isinstance(shape, (tuple, list, np.ndarray)) or isinstance(shape, u.Quantity):
         raise TypeError(f"`shape` must be two integers (ny, nx), got {shape!r}")
     numbers = [as_float(n, "shape", "give two integers") for n in np.atleast_1d(shape).tolist()]
     if len(numbers) != 2 or any(n != np.rint(n) or not n >= 4 or np.isinf(n) for n in numbers):
@@ -43,6 +46,23 @@ def check_count(value, argument):
     if not number.is_integer() or number > _MOST:
         raise ValueError(f"`{argument}` must be a whole number from 0 to {_MOST}, got {value!r}")
     return int(number)
+
+
+def check_index(value):
+    """Return the index of a power law as a float, or raise."""
+    number = parse_number(value, "index")
+    if abs(number) > _STEEPEST:
+        raise ValueError(f"`index` must be from -{_STEEPEST} to {_STEEPEST}, got {value!r}")
+    return number
+
+
+def check_mask(mask, shape):
+    """Return a mask as booleans of `shape`, or raise."""
+    with argument_named("mask", f"give booleans of shape {shape}, True = bad"):
+        plane = np.asarray(mask)
+        if plane.dtype.kind not in "biu" or isinstance(mask, u.Quantity):
+            raise TypeError(f"{type(mask).__name__} of the kind {plane.dtype}")
+        return np.broadcast_to(plane.astype(bool), shape)
 
 
 def check_number(value, argument):
@@ -75,6 +95,8 @@ def check_place(centre, argument):
 def check_unit(unit):
     """Return `unit` as a unit of flux, or raise."""
     with argument_named("unit", 'give an astropy unit or its name, such as "adu"'):
+        if not isinstance(unit, (str, u.UnitBase)):
+            raise TypeError(f"{unit!r} is no unit")
         return u.Unit(unit)
 
 

@@ -107,8 +107,8 @@ def _plane(value, argument, shape=None):
     mend = mend if shape is None else f"give real numbers of shape {shape}"
     with argument_named(argument, mend):
         plane = np.asarray(value)
-        if plane.dtype.kind not in "iuf":
-            raise TypeError(f"dtype {plane.dtype}")
+        if plane.dtype.kind not in "iuf" or isinstance(value, u.Quantity):
+            raise TypeError(f"{type(value).__name__} of the kind {plane.dtype}")
         if shape is None and (plane.ndim != 2 or min(plane.shape) < 6):
             raise ValueError(f"shape {plane.shape}")
         if not (np.abs(plane) < 1e100).all():

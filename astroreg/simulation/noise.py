@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from astroreg.checks import argument_named, parse_number, parse_rng
+from astroreg.checks import parse_number, parse_rng
 from astroreg.memory import require_memory
-from astroreg.simulation._checks import check_fraction, check_number, check_shape
+from astroreg.simulation._checks import check_fraction, check_mask, check_number, check_shape
 
 __all__ = ["BAD_VALUE", "Detector", "correlated_noise", "detector_pattern", "vignetted"]
 
@@ -99,8 +99,7 @@ class Detector:
         correlation = parse_number(correlation, "correlation", low=0)
         bad = rng.random(sigma.shape) < bad_fraction
         if mask is not None:
-            with argument_named("mask", f"give booleans of shape {sigma.shape}, True = bad"):
-                bad = bad | np.broadcast_to(np.asarray(mask, dtype=bool), sigma.shape)
+            bad = bad | check_mask(mask, sigma.shape)
         return cls(sigma, bad, np.broadcast_to(pattern, sigma.shape), float(correlation))
 
     def expose(self, sky, rng):

@@ -219,7 +219,7 @@ def simulate_pair(
     shape, shift, unit = check_shape(shape), pixel_pair(shift, "shift"), check_unit(unit)
     point_sources = check_count(point_sources, "point_sources")
     _check(shape, shift, periodic, snr, snr_reference, scale, fwhm)
-    for value, argument in ((index, "index"), (background, "background"), (scale, "scale"), (fwhm, "fwhm")):
+    for value, argument in ((background, "background"), (scale, "scale"), (fwhm, "fwhm")):
         check_number(value, argument)
     check_positive(point_source_peak, "point_source_peak")
     masks = _two_masks(mask)

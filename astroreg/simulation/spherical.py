@@ -9,9 +9,11 @@ from astropy.nddata import CCDData, StdDevUncertainty
 from astropy.stats import gaussian_fwhm_to_sigma
 from numpy.typing import ArrayLike
 
-from astroreg.checks import argument_named, parse_angle, parse_number, parse_rng, require_kind
+from astroreg.checks import parse_angle, parse_number, parse_rng, require_kind
 from astroreg.simulation._checks import (
     check_count,
+    check_index,
+    check_mask,
     check_number,
     check_place,
     check_positive,
@@ -90,7 +92,7 @@ class SphericalSky:
         reach = self.radius.to_value(u.rad)
         check_positive(reach, "radius")
         check_positive(rms, "rms")
-        check_number(index, "index")
+        check_index(index)
         check_number(point_source_flux, "point_source_flux")
         point_sources = check_count(point_sources, "point_sources")
         smallest = self.radius / 60 if smallest is None else parse_angle(smallest, "smallest")
@@ -229,8 +231,7 @@ class SphericalSky:
         sky = scale * self.evaluate(wcs.pixel_to_world(x, y), fwhm=fwhm) + background
         unseen = ~np.isfinite(sky)  # pixels beyond the edge of the projection
         if mask is not None:
-            with argument_named("mask", f"give booleans of shape {shape}, True = bad"):
-                unseen = unseen | np.broadcast_to(np.asarray(mask, dtype=bool), shape)
+            unseen = unseen | check_mask(mask, shape)
         mask_rng, noise_rng = parse_rng(rng).spawn(2)
         sigma = np.full(shape, float(noise))
         detector = Detector.make(

@@ -328,9 +328,9 @@ class SkyCorrection:
         CorrectionError
             If the one that follows has a stretch: about another pivot the two are no single one.
         """
+        require_kind(other, SkyCorrection, "other", "give a SkyCorrection")
         if other.stretch is not None:
             raise CorrectionError("`other` stretches the sky; correct with the one and then with the other")
-        require_kind(other, SkyCorrection, "other", "give a SkyCorrection")
         second = other.transform_to(self.frame)
         total = second.rotation_matrix @ self.rotation_matrix
         covariance = None
