@@ -2,6 +2,7 @@
 
 - `align`: the main job, two images with WCS on any grids; `measure`: three methods on one pair;
 - `chi2_shift`, `register_images`, `cross_correlation_shift`: the methods, each giving a `ShiftResult`;
+- `register_tiles`: a field of shifts over an image, and whether rotation, scale or distortion is in it;
 - `SkyCorrection`, `correct_wcs`, `correct_header`, `restore_header`, `correct_file`: the sky side;
 - `astroreg.simulation`, `astroreg.calibration`, `astroreg.transform`, `astroreg.plotting`: to try it out.
 """
@@ -16,6 +17,7 @@ from astroreg.measure import Measurement, measure
 from astroreg.methods import chi2_shift, cross_correlation_shift, register_images
 from astroreg.results import ShiftResult
 from astroreg.sky import SkyCorrection, correct_header, correct_wcs, restore_header
+from astroreg.tiles import FieldFlag, LinearModel, ShiftField, TileShift, describe_field, register_tiles
 from astroreg.spectra import SpectralShift
 
 try:
@@ -28,10 +30,14 @@ __all__ = [
     "AlreadyCorrectedError",
     "AstroregWarning",
     "CorrectionError",
+    "FieldFlag",
+    "LinearModel",
     "Measurement",
+    "ShiftField",
     "ShiftFlag",
     "ShiftResult",
     "SkyCorrection",
+    "TileShift",
     "SpectralShift",
     "__version__",
     "align",
@@ -41,8 +47,10 @@ __all__ = [
     "correct_header",
     "correct_wcs",
     "cross_correlation_shift",
+    "describe_field",
     "measure",
     "register_images",
+    "register_tiles",
     "restore_file",
     "restore_header",
 ]

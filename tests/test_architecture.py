@@ -29,8 +29,8 @@ RANKS = [
     {"resample", "transform", "results"},
     {"prepared", "methods", "spectra", "sources"},
     {"measure"},
-    {"align"},
-    {"stack", "tiles", "cubes"},
+    {"align", "tiles"},
+    {"stack", "cubes"},
     {"simulation"},
     {"calibration"},
     {"plotting", "report"},
@@ -40,7 +40,9 @@ RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 
 # Imports inside a function that go up all the same: a result draws itself when it is asked to.
 DRAWS_ITSELF = {
-    (low, high) for low in ("results", "spectra", "align", "calibration") for high in ("plotting", "report")
+    (low, high)
+    for low in ("results", "spectra", "align", "tiles", "calibration")
+    for high in ("plotting", "report")
 }
 
 # What the estimators may use: arrays in, arrays out.
