@@ -204,7 +204,8 @@ def _parsed(file: BinaryIO, name: str) -> fits.HDUList:
 
 def first_line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
-    return text[0][:200] if text else type(error).__name__
+    # What follows the first sentence is advice for callers of astropy.
+    return text[0].split(". ")[0][:200] if text else type(error).__name__
 
 
 def select_hdu(hdus: fits.HDUList, hdu: HDUSelector, label: str, *, argument: str = "hdu") -> int:
