@@ -117,6 +117,28 @@ class Measurement(Mapping):
         table.meta["agreement_sigma"] = [[*pair, value] for pair, value in self.agreement.items()]
         return table
 
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the shifts of all methods with their errors and ellipses.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; the default is a new figure.
+
+        Returns
+        -------
+        list of Artist
+            What was drawn, see `astroreg.plotting.plot_shifts`.
+
+        Raises
+        ------
+        ValueError
+            If no method determined a shift.
+        """
+        from astroreg.plotting import plot_shifts
+
+        return plot_shifts(self, ax=ax)
+
     def __str__(self) -> str:
         rows = [_titles(self), *_rows(self)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -41,7 +41,7 @@ RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 # Imports inside a function that go up all the same: a result draws itself when it is asked to.
 DRAWS_ITSELF = {
     (low, high)
-    for low in ("results", "spectra", "align", "tiles", "calibration")
+    for low in ("results", "spectra", "measure", "align", "tiles", "stack", "calibration")
     for high in ("plotting", "report")
 }
 

@@ -179,6 +179,12 @@ def test_shifts_of_methods():
     draw(ax)
 
 
+def test_no_shift_at_all():
+    nothing = ShiftResult(shift=[np.nan] * 2, covariance=np.full((2, 2), np.nan))
+    with pytest.raises(ValueError, match="there is nothing to plot: no shift was determined"):
+        plot_shifts([nothing, nothing])
+
+
 def test_shifts_of_a_stack_have_no_legend():
     artists = plot_shifts([result(), result(covariance=np.full((2, 2), np.nan))])
     assert len(artists) == 3

@@ -265,6 +265,8 @@ def _written(
 
 
 def _draw(result: StackResult, path: Path, terminal: Terminal) -> None:
+    if all(image.correction is None for image in result):
+        return
     try:
         draw_shifts(result, path, overwrite=True)
     except ImportError:
