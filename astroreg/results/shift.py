@@ -319,6 +319,10 @@ class ShiftResult:
         words = "; ".join(describe(self.flags))
         raise ValueError(f"there is no correction to apply: {reason}" + (f" ({words})" if words else ""))
 
+    def _more_rows(self) -> list[tuple[str, str]]:
+        """What is told besides, in words: pairs of name and text."""
+        return []
+
     # ---- what people see --------------------------------------------------------------------
 
     def plot(self, ax: Any = None) -> Any:

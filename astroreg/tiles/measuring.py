@@ -34,6 +34,7 @@ def measure_tiles(
     *,
     method: Callable[..., ShiftResult],
     options: dict[str, Any],
+    gains: tuple[float, float],
     reach: float,
     around: int,
 ) -> list[ShiftResult]:
@@ -51,6 +52,8 @@ def measure_tiles(
         As for `align`.
     options : dict
         Handed to the method.
+    gains : tuple of float
+        Of the smoothing of reference and image before.
     reach : float
         Pixels by which a tile may be displaced.
     around : int
@@ -64,7 +67,12 @@ def measure_tiles(
     ny, nx = image.shape
     laid = Window(-around - ASIDE[0], -around - ASIDE[1], nx + around, ny + around)
     resampled = resample_to(reference, shifted_wcs(wcs, laid.x0, laid.y0), laid.shape, keep_fraction=True)
-    return [_measured(resampled, laid, image, window, around, method, options, reach) for window in windows]
+    found = []
+    for window in windows:
+        first, second = _cuts(resampled, laid, image, window, around)
+        pair = Pair(first, second, resampled, np.array(ASIDE) - resampled.fraction, (np.nan, np.nan))
+        found.append(_measured(pair, window, method, options, gains, reach))
+    return found
 
 
 def tile_places(image: Frame, windows: list[Window]) -> np.ndarray:
@@ -78,25 +86,27 @@ def tile_places(image: Frame, windows: list[Window]) -> np.ndarray:
     return np.array(places)
 
 
-def _measured(
-    resampled: Resampled, laid: Window, image: Frame, window: Window, around: int, method, options, reach
-) -> ShiftResult:
-    """Measure one tile: the two arrays are of one shape, and no other tile's pixels count."""
-    cut = Window(window.x0 - around, window.y0 - around, window.x1 + around, window.y1 + around)
-    cut = Window(cut.x0, cut.y0, cut.x1 + ASIDE[0], cut.y1 + ASIDE[1])
+def _cuts(
+    resampled: Resampled, laid: Window, image: Frame, window: Window, around: int
+) -> tuple[NDData, NDData]:
+    """Cut one tile out of both, as arrays of one shape; in that of the image no other pixels count."""
+    x1, y1 = window.x1 + around + ASIDE[0], window.y1 + around + ASIDE[1]
+    cut = Window(window.x0 - around, window.y0 - around, x1, y1)
     source = Window(cut.x0 - ASIDE[0], cut.y0 - ASIDE[1], cut.x1 - ASIDE[0], cut.y1 - ASIDE[1])
-    first = _reference_cut(resampled, laid, source)
-    second = _image_cut(image, cut, window)
-    offset = np.array(ASIDE) - resampled.fraction
+    return _reference_cut(resampled, laid, source), _image_cut(image, cut, window)
+
+
+def _measured(pair: Pair, window: Window, method, options, gains, reach: float) -> ShiftResult:
+    """Measure one tile."""
+    first, second = pair.reference, pair.image
     if min(np.count_nonzero(~first.mask), np.count_nonzero(~second.mask)) < _FEWEST:
         return _nothing(ShiftFlag.NO_OVERLAP, window)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstroregWarning)
-        result = method(first, second, **options, max_shift=reach + float(np.hypot(*offset)))
+        result = method(first, second, **options, max_shift=reach + float(np.hypot(*pair.offset)))
     if not isinstance(result, ShiftResult):
         raise TypeError(f"`method` must return a ShiftResult, got a {type(result).__name__}")
-    pair = Pair(first, second, resampled, offset, (np.nan, np.nan))
-    return replace(with_gains(moved_by(result, offset * u.pixel), pair, (1.0, 1.0)), delta_chi2=None)
+    return replace(with_gains(moved_by(result, pair.offset * u.pixel), pair, gains), delta_chi2=None)
 
 
 def _nothing(flag: ShiftFlag, window: Window) -> ShiftResult:

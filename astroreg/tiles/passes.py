@@ -52,6 +52,8 @@ class Request:
         Most passes.
     known : ShiftFlag
         What is doubtful about every tile from the outset.
+    gains : tuple of float
+        Of the smoothing of reference and image before, see `astroreg.align.noise.with_gains`.
     """
 
     windows: list[Window]
@@ -62,6 +64,7 @@ class Request:
     limit: float | None
     passes: int
     known: ShiftFlag = ShiftFlag(0)
+    gains: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -123,10 +126,10 @@ def run_passes(reference: Frame, image: Frame, request: Request) -> Field:
     Field
         Without a model where no tile has a shift.
     """
-    plane = TangentPlane(image.wcs, ((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2))
+    plane = TangentPlane(image.wcs, _middle(image))
     places = tile_places(image, request.windows)
     turning = request.choice != "shift" and request.models != ("shift",)
-    start = find_start(reference, image, plane.wcs, plane.pixel_axes, limit=request.limit, turning=turning)
+    start = find_start(reference, image, plane, limit=request.limit, turning=turning)
     correction = plane.correction(
         plane.no_correction(), plane.pixel_axes @ start.shift, start.matrix, np.full((2, 2), np.nan)
     )
@@ -144,6 +147,13 @@ def run_passes(reference: Frame, image: Frame, request: Request) -> Field:
     if not settled and np.any(change > np.maximum(RESTLESS * error, STILL_PIXELS)):
         return _with_flag(found, FieldFlag.NOT_CONVERGED)
     return found
+
+
+def _middle(image: Frame) -> tuple[float, float]:
+    """Return the mean good pixel (x, y)."""
+    columns, rows = image.valid.sum(axis=0), image.valid.sum(axis=1)
+    x, y = (np.average(np.arange(n.size), weights=n) for n in (columns, rows))
+    return float(x), float(y)
 
 
 def _with_flag(found: Field, flag: FieldFlag) -> Field:
@@ -169,6 +179,7 @@ def _pass(
         request.windows,
         method=request.method,
         options=request.options,
+        gains=request.gains,
         reach=reach,
         # Later, little is left to come: the row at its edge that a tile loses then is no reason to show
         # it its neighbours' pixels.

@@ -185,6 +185,26 @@ class ShiftField:
         """
         return summary.to_models_table(self)
 
+    def history(self) -> list[str]:
+        """Return what a header should say about the model that was taken.
+
+        Returns
+        -------
+        list of str
+            Lines for HISTORY; none where there is no model.
+        """
+        return summary.history_lines(self)
+
+    def rows_of_model(self) -> list[tuple[str, str]]:
+        """Return the model that was taken, in words, without its shift.
+
+        Returns
+        -------
+        list of (str, str)
+            Names and texts; none where there is no model.
+        """
+        return summary.rows_of_model(self)
+
     def __str__(self) -> str:
         return summary.to_text(self)
 

@@ -16,6 +16,7 @@ from astroreg.estimators.overlap import Plane
 from astroreg.grids import Window, shifted_wcs
 from astroreg.inputs import Frame
 from astroreg.resample import resample_to
+from astroreg.tiles.plane import TangentPlane
 
 __all__ = ["Start", "find_start"]
 
@@ -47,7 +48,7 @@ class Start:
 
 
 def find_start(
-    reference: Frame, image: Frame, wcs, pixel_axes: np.ndarray, *, limit: float | None, turning: bool
+    reference: Frame, image: Frame, plane: TangentPlane, *, limit: float | None, turning: bool
 ) -> Start:
     """Search for the rotation, the scale and the shift of an image.
 
@@ -55,10 +56,8 @@ def find_start(
     ----------
     reference, image : Frame
         The images, with WCS.
-    wcs : APE-14 WCS
-        Of the image, without bounds.
-    pixel_axes : ndarray, shape (2, 2)
-        The derivative of the plane by the pixel.
+    plane : TangentPlane
+        Of the image; it is turned about the pivot.
     limit : float or None
         Longest shift of the middle of the image, in pixels.
     turning : bool
@@ -69,32 +68,38 @@ def find_start(
     Start
         The identity, with a score of 0, where nothing matches.
     """
-    ny, nx = image.shape
+    seen = _good_part(image)
+    ny, nx = seen.shape
     block = max(1, -(-max(ny, nx) // SIDE))
     reach = max(nx, ny) // 2 if limit is None else min(limit, 2 * max(nx, ny))
     margin = block * int(np.ceil(reach / block + STEP + 1))
-    canvas = Window(-margin, -margin, nx + margin, ny + margin)
+    canvas = seen.grown(margin)
     # No interpolation is wanted: half a pixel does not matter here.
-    resampled = resample_to(
-        reference, shifted_wcs(wcs, canvas.x0, canvas.y0), canvas.shape, keep_fraction=True
-    )
+    wcs = shifted_wcs(plane.wcs, canvas.x0, canvas.y0)
+    resampled = resample_to(reference, wcs, canvas.shape, keep_fraction=True)
     good = np.ones(canvas.shape, bool) if resampled.mask is None else ~resampled.mask
     wide = _blocks(resampled.data, good, block)
-    own = _blocks(image.filled().data, image.valid, block)
+    own = _blocks(seen.cut(image.filled().data, 0), seen.cut(image.valid, False), block)
     nothing = Start(np.eye(2), np.zeros(2), 0.0)
     if not (wide[1].any() and own[1].any()):
         return nothing
     fixed = Plane(_filtered(*own), 1.0, own[1] > _LEAST_GOOD)
-    middle = (np.array([nx, ny]) / block - 1) / 2
+    middle = (plane.pivot_pixel - [canvas.x0, canvas.y0] + 0.5) / block - 0.5
 
     def score(angle: float, logarithm: float) -> Start:
         matrix = _similarity(angle, logarithm)
-        by_pixel = np.linalg.solve(pixel_axes, matrix @ pixel_axes)
-        seen = _warped(wide, by_pixel, middle + margin / block)
-        moving = Plane(_filtered(*seen), 1.0, seen[1] > _LEAST_GOOD)
+        by_pixel = np.linalg.solve(plane.pixel_axes, matrix @ plane.pixel_axes)
+        turned = _warped(wide, by_pixel, middle)
+        moving = Plane(_filtered(*turned), 1.0, turned[1] > _LEAST_GOOD)
         return _best(moving, fixed, matrix, block, margin, limit)
 
     return _searched(score, STEP / (max(nx, ny) / block / 2)) if turning else score(0.0, 0.0)
+
+
+def _good_part(image: Frame) -> Window:
+    """Return the smallest window that holds all good pixels."""
+    rows, columns = (np.flatnonzero(image.valid.any(axis=axis)) for axis in (1, 0))
+    return Window(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
 
 def _searched(score, step: float) -> Start:

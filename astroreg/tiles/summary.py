@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from astroreg.tiles.models import LinearModel
     from astroreg.tiles.result import ShiftField
 
-__all__ = ["history_lines", "to_html", "to_models_table", "to_table", "to_text"]
+__all__ = ["history_lines", "rows_of_model", "to_html", "to_models_table", "to_table", "to_text"]
 
 
 def _answer(result: ShiftField) -> str:
@@ -169,6 +169,29 @@ def to_models_table(result: ShiftField) -> QTable:
     return table
 
 
+def rows_of_model(result: ShiftField) -> list[tuple[str, str]]:
+    """Return the model that was taken, in words, without its shift.
+
+    Parameters
+    ----------
+    result : ShiftField
+        The field.
+
+    Returns
+    -------
+    list of (str, str)
+        See `ShiftField.rows_of_model`.
+    """
+    if result.model is None:
+        return []
+    used = sum(tile.used for tile in result.tiles)
+    rows = [("geometry", f"{result.geometry}, from {used} of {len(result.tiles)} tiles")]
+    # "scale" alone is the factor of the fluxes.
+    names = {"rotation": "rotation", "scale": "scale of lengths", "matrix": "matrix"}
+    rows += [(names[name], text) for name, text in result.model.parts().items() if name in names]
+    return rows + [("field", sentence) for sentence in describe_field(result.flags)]
+
+
 def history_lines(result: ShiftField) -> list[str]:
     """Return what a header should say about the model that was applied.
 
@@ -184,8 +207,4 @@ def history_lines(result: ShiftField) -> list[str]:
     """
     if result.model is None:
         return []
-    used = sum(tile.used for tile in result.tiles)
-    lines = [f"astroreg: geometry {result.geometry}, from {used} of {len(result.tiles)} tiles"]
-    lines += [f"astroreg: {name} {text}" for name, text in result.model.parts().items() if name != "shift"]
-    names = " ".join(flag.name for flag in result.flags)
-    return lines + ([f"astroreg: field flags {names}"] if names else [])
+    return [f"astroreg: {name} {text}" for name, text in rows_of_model(result)]
