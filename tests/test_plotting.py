@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,13 +14,14 @@ import pytest
 from astropy import units as u
 from astropy.nddata import CCDData, StdDevUncertainty
 from astropy.visualization.wcsaxes import WCSAxes
-from astropy.wcs import WCS
+from astropy.wcs import WCS, Sip
 
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.patches import Ellipse
 
+from astroreg.align import Alignment
 from astroreg.inputs import prepare_pair
 from astroreg.plotting import (
     plot_before_after,
@@ -29,6 +31,7 @@ from astroreg.plotting import (
     plot_shift_field,
     plot_shifts,
 )
+from astroreg.plotting.contours import for_contours
 from astroreg.plotting.images import residual_map
 from astroreg.plotting.style import COLOURS
 from astroreg.results import DeltaChi2Map, ShiftResult
@@ -255,6 +258,68 @@ def test_before_after_on_given_axes():
     assert {artist.axes for artist in artists} == set(axes)
     with pytest.raises(ValueError, match="`ax` must be two axes, before and after, got 1"):
         plot_before_after(reference, image, result(), ax=axes[0])
+
+
+def large_image(image):
+    return replace(image, data=np.zeros((200, 250)), variance=None, mask=None)
+
+
+def test_smoothing_for_contours_moves_nothing():
+    reference, image = prepare_pair(*scene(wcs=tangent()))
+    spike = np.zeros(reference.shape)
+    spike[20, 30] = 1.0
+    seen = for_contours(replace(reference, data=spike), large_image(image)).data
+    assert seen.max() < 0.1
+    y, x = np.indices(seen.shape)
+    np.testing.assert_allclose(
+        [np.average(x, weights=seen), np.average(y, weights=seen)], [30, 20], atol=1e-6
+    )
+
+
+def test_bad_pixels_do_not_enter_the_contours():
+    reference, image = prepare_pair(*scene(wcs=tangent()))
+    mask = np.zeros(reference.shape, bool)
+    mask[10:20, 10:20] = True
+    spoiled = replace(reference, data=np.where(mask, np.nan, 3.0), mask=mask)
+    np.testing.assert_allclose(for_contours(spoiled, large_image(image)).data[~mask], 3.0)
+
+
+def test_small_images_without_noise_are_contoured_as_they_are():
+    frames = prepare_pair(*scene(wcs=tangent()))
+    assert for_contours(*frames) is frames[0]
+
+
+def test_noise_is_smoothed_until_the_contours_follow_the_emission():
+    reference, image = prepare_pair(*scene())
+    noisy = replace(reference, data=reference.data + np.random.default_rng(1).normal(0, 0.3, SHAPE))
+    seen = for_contours(noisy, image)
+    # Between median and 97th percentile the blob rises by some 0.7; at most 0.03 * 50 = 1.5 pixels leave
+    # 0.3 / (2 sqrt(pi) 1.5) = 0.06 of the noise, besides what the smoothing takes off the blob.
+    inner = np.s_[5:-5, 5:-5]
+    assert np.std((seen.data - reference.data)[inner]) < 0.1
+    (_, plain, _, _) = plot_before_after(reference, image, result())
+    (_, drawn, _, _) = plot_before_after(noisy, image, result())
+    # Noise makes islands; without them there are as many pieces as levels, and not many more.
+    pieces = [sum(len(path.to_polygons()) for path in one.get_paths()) for one in (plain, drawn)]
+    assert pieces[1] <= 3 * pieces[0]
+
+
+def test_an_alignment_is_drawn_as_it_was_corrected():
+    # The two kinds of correction differ where there is a distortion: 2 per cent at the edge.
+    wcs = tangent()
+    wcs.wcs.ctype = ["RA---TAN-SIP", "DEC--TAN-SIP"]
+    a = np.zeros((3, 3))
+    a[2, 0] = 4e-3
+    wcs.sip = Sip(a, a.T, None, None, wcs.wcs.crpix)
+    reference, image = prepare_pair(*scene(wcs=wcs))
+    options = {"shift": SHIFT, "covariance": np.eye(2), "wcs": wcs, "image_shape": SHAPE}
+    one = Alignment(**options, pivot_pixel=(24.5, 19.5), kind="detector")
+    residual, _ = residual_map(reference, image, one)
+    # Pixels are moved whole, so that the residual is that of numbers; a rotation of the sky leaves more.
+    inner = np.s_[4:-4, 4:-4]
+    assert np.nanmax(np.abs(residual[inner])) < 1e-6
+    pointing, _ = residual_map(reference, image, replace(one, kind="pointing"))
+    assert np.nanmax(np.abs(pointing[inner])) > 1e-3
 
 
 def test_constant_reference_has_no_contours():

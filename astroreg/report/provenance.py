@@ -37,7 +37,7 @@ def undo_section(result: ShiftResult, *, written: str) -> Markup:
     if written:
         name = f"./{written}" if written.startswith("-") else written
         command = shlex.join(["astroreg", "undo", name, "-o", "restored.fits"])
-        python = f"from astroreg.files import restore_file\nrestore_file({written!r}, 'restored.fits')"
+        python = f"from astroreg import restore_file\nrestore_file({written!r}, 'restored.fits')"
         content = [
             tag(
                 "p",
