@@ -10,7 +10,14 @@ from typing import Any
 
 from astroreg.align import Alignment, align
 from astroreg.cli import options as opt
-from astroreg.cli.records import document, result_record
+from astroreg.cli.geometry import (
+    add_geometry,
+    check_geometry,
+    geometry_options,
+    geometry_record,
+    tell_distortion,
+)
+from astroreg.cli.records import document, result_record, sources_record
 from astroreg.cli.status import Status
 from astroreg.cli.targets import check_targets, output_paths, report_paths
 from astroreg.cli.terminal import Terminal, one_line
@@ -31,6 +38,7 @@ examples:
   astroreg align sky.fits exposure.fits --image-hdu SCI,1 -o out.fits
   astroreg align reference.fits image.fits -o out.fits --report page.html
   astroreg align reference.fits night*.fits --out-dir out --report pages
+  astroreg align reference.fits image.fits -o out.fits --geometry auto
 
 All HDUs of the exposure are corrected with one rotation; everything else is
 copied byte for byte. The old WCS is kept in the header ("astroreg undo"
@@ -47,6 +55,10 @@ JSON:
   no result, or null; and where there is one
     "trusted", "method", "uncertainty", "iterations", "kind", "roll",
     "pivot_pixel": [x, y],
+    "geometry": null, or with --geometry {name, tiles, tiles_used, distorted,
+      flags, rotation: {value, error, unit: deg}, scale_of_lengths: {value,
+      error}, matrix, matrix_error: of the image over the reference, models:
+      {name: {chi2, dof, bic}}},
     "shift": of the image relative to the reference, {x, y, x_error, y_error,
       xy_covariance, unit: pixel},
     "sky_correction": what to add to the coordinates, {lon, lat, lon_error,
@@ -54,7 +66,10 @@ JSON:
       unit: deg}, rotation_vector: {xyz, unit: rad}}, or null,
     "scale", "background": {value, error, unit},
     "chi2", "dof", "reduced_chi2", "correlation", "overlap", "n_pixels",
-    "false_alarm_probability", "flags": {value, names, sentences}.
+    "false_alarm_probability", "flags": {value, names, sentences},
+    "sources": what --check-sources found, {found_in_reference,
+      found_in_image, matched, shift: as above, difference: {x, y, x_error,
+      y_error, unit: pixel}, sigmas, agrees}, or null.
   Unknown numbers are null. Where nothing could be begun (no reference, a file
   in the way) nothing is printed on stdout, and the exit status is 1.
 """
@@ -81,6 +96,7 @@ class _Outcome:
     found: Alignment | None = None
     output: Path | None = None
     error: str | None = None
+    sources: Any = None
 
     def record(self) -> dict[str, Any]:
         head = {"image": self.image, "output": self.output, "error": self.error}
@@ -88,7 +104,9 @@ class _Outcome:
             return head
         found = self.found
         passes = {"iterations": found.iterations, "kind": found.kind, "roll": str(found.roll)}
-        return head | result_record(found) | passes | {"pivot_pixel": found.pivot_pixel}
+        more = {"pivot_pixel": found.pivot_pixel, "geometry": geometry_record(found)}
+        more |= {"sources": sources_record(self.sources)}
+        return head | result_record(found) | passes | more
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -138,7 +156,20 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         action="store_true",
         help="compare at the coarser resolution of the two, from BMAJ, BMIN and BPA in the headers",
     )
+    group.add_argument(
+        "--check-sources",
+        action="store_true",
+        help="compare with the shift of the point sources that both show (photutils)",
+    )
+    group.add_argument(
+        "--source-fwhm",
+        metavar="PIXELS",
+        type=float,
+        default=3.0,
+        help="full width at half maximum of a point source, in pixels (default: 3)",
+    )
     group = opt.add_correction(parser)
+    add_geometry(group)
     group.add_argument(
         "--systematic",
         metavar="ANGLE",
@@ -224,6 +255,7 @@ def _check_usage(options: argparse.Namespace) -> None:
         options.parser.error("--head is for one image; run the command once for each")
     if len(options.images) > 1 and (options.report or "").lower().endswith((".html", ".htm")):
         options.parser.error("--report FILE is for one image; for several name a folder: --report pages")
+    check_geometry(options)
     extras = options.table or options.head or options.report
     if not (options.output or options.out_dir or extras or options.dry_run):
         options.parser.error("where to? give -o OUT or --out-dir DIR, or --dry-run to write nothing")
@@ -243,7 +275,7 @@ def _outcome(reference: Frame, task: _Task, options: argparse.Namespace, termina
         output = _written(image, found, task.target, options) if may_write else None
         if task.report is not None and not options.dry_run:
             _report(frame, found, task.report, output, options)
-        return _Outcome(image, status, found, output)
+        return _Outcome(image, status, found, output, sources=_sources(reference, frame, found, options))
     except Exception as error:
         terminal.failure(error, subject=image)
         return _Outcome(image, Status.FAILED, error=one_line(error))
@@ -263,13 +295,24 @@ def _aligned(reference: Frame, image: Frame, options: argparse.Namespace) -> Ali
             match_beams=options.match_beams,
             reference_beam=options.reference_beam,
             image_beam=options.image_beam,
+            **geometry_options(options),
             **opt.search_options(options),
         )
+
+
+def _sources(reference: Frame, image: Frame, found: Alignment, options: argparse.Namespace) -> Any:
+    """Compare with the point sources, where that is asked for."""
+    if not options.check_sources:
+        return None
+    from astroreg.sources import check_sources
+
+    return check_sources(reference, image, found, fwhm=options.source_fwhm, max_shift=options.max_shift)
 
 
 def _tell_flags(found: Alignment, image: str, may_write: bool, terminal: Terminal) -> None:
     for words in describe(found.flags & ShiftFlag.BAD_CHI2):
         terminal.note(f"warning: {image}: {words}")
+    tell_distortion(found, image, terminal)
     if found.ok:
         return
     words = " ".join(describe(found.flags & ShiftFlag.UNTRUSTED))
@@ -327,6 +370,8 @@ def _print(outcome: _Outcome, options: argparse.Namespace, terminal: Terminal) -
     if len(options.images) > 1:
         terminal.result(f"{one_line(outcome.image)}:")
     terminal.result(str(outcome.found))
+    if outcome.sources is not None:
+        terminal.result(str(outcome.sources))
     if outcome.output is not None:
         terminal.result(f"written: {one_line(outcome.output)}")
     elif options.dry_run:

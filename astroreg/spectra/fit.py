@@ -25,10 +25,11 @@ _FEWEST = 8  # usable channels: fewer determine nothing
 _RECENTRE = 0.55  # beyond this fraction of a channel the whole shift is chosen anew
 _RECENTRINGS = 5
 _FARTHEST = 12  # channels: a fit that walks this far from where it began follows noise
-_SIGNIFICANT = 2.0  # standard errors of a correlation of the residuals that counts
+_SIGNIFICANT = 2.5  # standard errors of a correlation of the residuals that counts
 _LONGEST = 24  # channels: bound of the correlation length that is looked for
 _HIGH = 0.25  # cycles a channel: beyond it a resolved spectrum has little but noise
 _BINS_A_DECADE = 12  # of frequency
+_TAIL = 0.2  # prior width of the index of the power law
 _NOISELESS = 1e-12  # of the mean power
 _REACH, _SAMPLES = 4.0, 81  # sigmas to either side, and samples, of the Delta chi-squared curve
 
@@ -66,20 +67,24 @@ def wiener_modes(a: np.ndarray, b: np.ndarray, mean: np.ndarray) -> tuple[np.nda
 
     Notes
     -----
-    ``h = P / (P + N)`` with white noise N, of which cross-power is free, and a power law seen through a
-    Gaussian profile, ``P = exp(c0 + c1 log k + c2 k^2)``, of greatest (Whittle) likelihood. One axis has
-    few modes: a filter with more freedom would follow the noise, and the errors come out too small.
+    ``h = P / (P + N)`` with white noise N, told by the difference of the two, and a power law seen through
+    a Gaussian profile, ``P = exp(c0 + c1 log k + c2 k^2)``, of greatest (Whittle) likelihood. One axis has
+    few modes: a filter with more freedom would follow the noise, and the errors come out too small. For
+    the same reason c1 is drawn towards 0, what lines have, unless the data say more.
     """
     window = taper(mean.shape)
     centre = (window * mean).sum() / window.sum()
     grid = FourierGrid(mean.shape, np.float64)
-    fa, fb, fm = (grid.forward((x - centre) * window).ravel()[1:] for x in (a, b, mean))
+    fr, fm = (grid.forward(x * window).ravel()[1:] for x in (b - a, mean - centre))
     k, power = grid.kx.ravel()[1:].astype(float), np.abs(fm) ** 2
-    unshared = (power - (fa * fb.conj()).real)[k > _HIGH]
     total = power.mean() if power.size else 0.0
-    if not (total > 0 and unshared.size):
+    difference = (b - a) * window
+    if not total > 0:
         return np.array([0.0]), np.array([1.0])
-    noise = max(unshared.mean() / total, _NOISELESS)
+    # The mean is a + share (b - a), of noise share (1 - share) times that of the difference.
+    share = ((mean - a) * window * difference).sum() / max((difference**2).sum(), np.finfo(float).tiny)
+    share = float(np.clip(share, 0, 1))
+    noise = max(share * (1 - share) * (np.abs(fr) ** 2).mean() / total, _NOISELESS)
     signal = _whittle(k, power / total, noise)
     return k, signal / (signal + noise)
 
@@ -94,12 +99,13 @@ def _whittle(k: np.ndarray, power: np.ndarray, noise: float) -> np.ndarray:
 
     def cost(c):
         expected = np.exp(np.clip(c @ basis, -60, 60)) + noise
-        return (count * (np.log(expected) + mean_power / expected)).sum()
+        return (count * (np.log(expected) + mean_power / expected)).sum() + 0.5 * (c[1] / _TAIL) ** 2
 
     def slope(c):
         signal = np.exp(np.clip(c @ basis, -60, 60))
         expected = signal + noise
-        return basis @ (count * signal / expected * (1 - mean_power / expected))
+        gradient = basis @ (count * signal / expected * (1 - mean_power / expected))
+        return gradient + np.array([0, c[1] / _TAIL**2, 0])
 
     first = [np.log(max(mean_power[0], noise)), 0.0, -1.0]
     bounds = [(None, None), (-6, 0), (None, 0)]
@@ -186,10 +192,13 @@ class SpectralFit:
         With the covariance of the noise that was asked for.
     overlap : Overlap
         The canvas.
+    profile : tuple of `numpy.ndarray`
+        Frequencies (cycles per channel) and the Wiener filter there.
     """
 
     fit: Fit
     overlap: Overlap
+    profile: tuple[np.ndarray, np.ndarray]
 
 
 def fit_at(
@@ -234,7 +243,7 @@ def fit_at(
             break
         whole = int(np.rint(shift))
     fit = make_fit(aligner, equations, converged=converged, empirical=False)
-    return SpectralFit(_with_learnt_noise(fit, overlap, empirical=empirical), overlap)
+    return SpectralFit(_with_learnt_noise(fit, overlap, empirical=empirical), overlap, aligner.profile)
 
 
 def _varies(overlap: Overlap) -> bool:
@@ -246,19 +255,21 @@ def _with_learnt_noise(fit: Fit, overlap: Overlap, *, empirical: bool) -> Fit:
     equations = fit.equations
     box = overlap.box
     residual, weight = equations.residual[box][0], equations.weight[box][0]
-    length = correlation_length(residual * np.sqrt(weight), weight > 0)
+    rho, length = autocorrelation(residual * np.sqrt(weight), weight > 0)
     terms = [t * equations.residual for t in equations.templates]
     # The fitted parameters have taken their share of the residuals.
     share = fit.n_pixels / max(fit.n_pixels - fit.n_parameters, 1)
     learnt = share * empirical_scatter(terms, length)
-    promised = equations.scatter[0, 0]
-    ratio = float(learnt[0, 0] / promised) if promised > 0 else float("nan")
+    # The scatter of a few dozen lines' worth of channels says little; all residuals together say more.
+    ratio = float(
+        (1 + 2 * np.maximum(rho[1:length], 0).sum()) * fit.chi2 / max(fit.n_pixels - fit.n_parameters, 1)
+    )
     parameters = equations.covariance(learnt) if empirical else fit.parameters
     return replace(fit, parameters=parameters, scatter_ratio=ratio)
 
 
-def correlation_length(normalised: np.ndarray, usable: np.ndarray) -> int:
-    """Return the lag (channels) from which on normalised residuals are not correlated.
+def autocorrelation(normalised: np.ndarray, usable: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the autocorrelation of residuals, and the lag (channels) from which on there is none.
 
     Parameters
     ----------
@@ -269,7 +280,9 @@ def correlation_length(normalised: np.ndarray, usable: np.ndarray) -> int:
 
     Returns
     -------
-    int
+    rho : `numpy.ndarray`
+        Correlation at lags 0, 1, 2...
+    length : int
         The first lag of three in a row without significant correlation, at least 1.
     """
     reach = min(_LONGEST, normalised.size // 4)
@@ -277,12 +290,11 @@ def correlation_length(normalised: np.ndarray, usable: np.ndarray) -> int:
     pairs = np.array([np.count_nonzero(usable[lag:] & usable[:end]) for lag, end in ends])
     rho = np.array([normalised[lag:] @ normalised[:end] for lag, end in ends]) / np.maximum(pairs, 1)
     if not rho[0] > 0:
-        return 1
-    quiet = np.abs(rho / rho[0]) < _SIGNIFICANT / np.sqrt(np.maximum(pairs, 1))
-    for lag in range(1, reach + 1):
-        if quiet[lag : lag + 3].all():
-            return lag
-    return max(1, reach)
+        return np.zeros(reach + 3), 1
+    rho = rho / rho[0]
+    quiet = np.abs(rho) < _SIGNIFICANT / np.sqrt(np.maximum(pairs, 1))
+    length = next((lag for lag in range(1, reach + 1) if quiet[lag : lag + 3].all()), max(1, reach))
+    return rho, length
 
 
 def delta_chi2_curve(found: SpectralFit) -> tuple[np.ndarray, np.ndarray] | None:

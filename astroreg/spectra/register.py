@@ -23,13 +23,14 @@ from astroreg.results import RivalPeak
 from astroreg.spectra.axis import SpectralAxis, spectral_axis
 from astroreg.spectra.fit import SpectralFit, delta_chi2_curve, fit_at
 from astroreg.spectra.result import DeltaChi2Curve, SpectralShift
-from astroreg.spectra.search import coarse_lag, spectral_noise_variance
+from astroreg.spectra.search import coarse_lag, filtered, spectral_noise_variance
 
 __all__ = ["are_spectra", "spectra_shift"]
 
 _FEWEST = 8  # channels
 _FALSE_ALARM = 1e-3  # a match that unrelated spectra would give more often is none
 _SMALL_OVERLAP = 1.2  # in units of the least overlap allowed
+_SAME = 1.5  # channels: a second search that ends nearer than that to the fit confirms it
 _GRIDS_AGREE = 0.1  # pixels by which a shift may vary along the axis because the two sample it differently
 
 
@@ -161,9 +162,12 @@ class SpectralPair(PreparedPair):
     @cached_property
     def coarse(self) -> Coarse:
         """The search, made once."""
+        return self._search(self.planes)
+
+    def _search(self, planes: list) -> Coarse:
         how = self.options.search
         return coarse_lag(
-            *self.planes, max_shift=how.max_shift, min_overlap=how.min_overlap, periodic=how.periodic
+            *planes, max_shift=how.max_shift, min_overlap=how.min_overlap, periodic=how.periodic
         )
 
     def result(self) -> SpectralShift:
@@ -193,10 +197,22 @@ class SpectralPair(PreparedPair):
         return result
 
     def _fit(self) -> SpectralFit | None:
+        """Fit from the best of the search, and from that of a second one on filtered spectra."""
+        found = self._fit_from(self.coarse)
+        if found is None:
+            return None
+        again = self._search([filtered(plane, found.profile) for plane in self.planes])
+        if again.peak is None or abs(again.peak.shift[0] - found.fit.shift[0]) < _SAME:
+            return found
+        other = self._fit_from(again)
+        better = other is not None and _per_channel(other) < _per_channel(found)
+        return other if better else found
+
+    def _fit_from(self, coarse: Coarse) -> SpectralFit | None:
         how = self.options.search
         return fit_at(
             *self.planes,
-            int(np.rint(self.coarse.peak.shift[0])),
+            int(np.rint(coarse.peak.shift[0])),
             periodic=how.periodic,
             fit_scale=how.fit_scale,
             fit_background=how.fit_background,
@@ -257,6 +273,10 @@ class SpectralPair(PreparedPair):
                 AstroregWarning,
                 stacklevel=4,
             )
+
+
+def _per_channel(found: SpectralFit) -> float:
+    return found.fit.chi2 / max(found.fit.n_pixels, 1)
 
 
 def _with_noise(frame: Frame) -> Frame:

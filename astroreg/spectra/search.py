@@ -7,7 +7,7 @@ import numpy as np
 from astroreg.estimators.correlation import Coarse, Peak, Surface, correlation_surface, delta_chi2_of
 from astroreg.estimators.overlap import Plane
 
-__all__ = ["coarse_lag", "spectral_noise_variance"]
+__all__ = ["coarse_lag", "filtered", "spectral_noise_variance"]
 
 _NOISY = 25.0  # median variances: channels noisier than that do not take part in the search
 _HALF = 0.5  # of the best score: what hangs together above it is one summit
@@ -57,6 +57,32 @@ def coarse_lag(
         trials=trials,
         surface=surface,
     )
+
+
+def filtered(plane: Plane, profile: tuple[np.ndarray, np.ndarray]) -> Plane:
+    """Return a spectrum low-passed, its bad channels bridged.
+
+    Parameters
+    ----------
+    plane : Plane
+        The spectrum, shape (1, n).
+    profile : tuple of `numpy.ndarray`
+        Frequencies (cycles per channel) and the filter there.
+
+    Returns
+    -------
+    Plane
+        With the same bad channels.
+    """
+    row, channel = plane.data[0].astype(float), np.arange(plane.shape[1])
+    good = np.ones(row.size, bool) if plane.good is None else plane.good[0]
+    bridged = np.interp(channel, channel[good], row[good])
+    # Mirrored at the ends, where a jump would ring.
+    mirrored = np.concatenate([bridged, bridged[::-1]])
+    low = np.fft.irfft(
+        np.fft.rfft(mirrored) * np.interp(np.fft.rfftfreq(mirrored.size), *profile), mirrored.size
+    )
+    return Plane(low[None, : row.size], plane.variance, plane.good)
 
 
 def _without_noisy(plane: Plane) -> Plane:

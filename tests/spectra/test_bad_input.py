@@ -89,6 +89,6 @@ def test_files_of_one_long_axis(tmp_path):
     assert chi2_shift(tmp_path / "one.fits", tmp_path / "one.fits").axis_shift.value == pytest.approx(
         0, abs=1e-6
     )
-    fits.writeto(tmp_path / "none.fits", None)
+    fits.PrimaryHDU().writeto(tmp_path / "none.fits")
     with pytest.raises(ValueError, match=r"none\.fits holds no image"):
         as_spectrum(tmp_path / "none.fits", argument="image")
