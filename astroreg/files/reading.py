@@ -20,7 +20,7 @@ from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
 from astroreg.exceptions import AstroregWarning
 from astroreg.files import companions
 from astroreg.files.streams import require_sane_counts
-from astroreg.sky.header_cards import quiet_astropy
+from astroreg.sky.header_cards import quiet_astropy, sound_wcs
 
 __all__ = ["FileImage", "first_line", "image_from_hdus", "open_image", "opened", "select_hdu"]
 
@@ -349,7 +349,7 @@ def _wcs(
     try:
         with quiet_astropy():
             # without the HDUs, a WCS with look-up tables cannot be built
-            return _of_two_axes(WCS(header, fobj=hdus), shape, kept)
+            return _of_two_axes(sound_wcs(header, hdus), shape, kept)
     except Exception as error:  # wcslib raises a dozen kinds for what hostile headers hold
         warnings.warn(
             f"the WCS of {label} cannot be used ({first_line(error)}); the image is taken as without WCS",
