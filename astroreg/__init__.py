@@ -1,6 +1,7 @@
 """Measure the offset between two images of extended emission and correct the WCS with it.
 
 - `align`: the main job, two images with WCS on any grids; `measure`: three methods on one pair;
+- `align_stack`: the corrections of many exposures at once, a `StackResult`;
 - `chi2_shift`, `register_images`, `cross_correlation_shift`: the methods, each giving a `ShiftResult`;
 - `register_tiles`: a field of shifts over an image, and whether rotation, scale or distortion is in it;
 - `SkyCorrection`, `correct_wcs`, `correct_header`, `restore_header`, `correct_file`: the sky side;
@@ -17,8 +18,9 @@ from astroreg.measure import Measurement, measure
 from astroreg.methods import chi2_shift, cross_correlation_shift, register_images
 from astroreg.results import ShiftResult
 from astroreg.sky import SkyCorrection, correct_header, correct_wcs, restore_header
-from astroreg.tiles import FieldFlag, LinearModel, ShiftField, TileShift, describe_field, register_tiles
 from astroreg.spectra import SpectralShift
+from astroreg.stack import StackFlag, StackResult, align_stack
+from astroreg.tiles import FieldFlag, LinearModel, ShiftField, TileShift, describe_field, register_tiles
 
 try:
     __version__ = version("astroreg")
@@ -37,10 +39,13 @@ __all__ = [
     "ShiftFlag",
     "ShiftResult",
     "SkyCorrection",
-    "TileShift",
     "SpectralShift",
+    "StackFlag",
+    "StackResult",
+    "TileShift",
     "__version__",
     "align",
+    "align_stack",
     "apply_correction",
     "chi2_shift",
     "correct_file",

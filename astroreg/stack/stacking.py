@@ -145,7 +145,7 @@ def align_stack(
     --------
     >>> from astropy import units as u
     >>> from astroreg.simulation import SphericalSky, tan_wcs
-    >>> from astroreg.stack import align_stack
+    >>> from astroreg import align_stack
     >>> sky, wcs = SphericalSky(radius=1 * u.arcmin, rng=1), tan_wcs((40, 40))
     >>> images = [sky.observe(wcs, fwhm=3 * u.arcsec, noise=0.02, rng=seed) for seed in range(3)]
     >>> result = align_stack(images, reference="joint", max_shift=4, workers=1)
