@@ -24,6 +24,8 @@ extensions += ["accuracy_page", "peers_page", "myst_nb"]
 os.environ["COLUMNS"] = "78"
 
 # The tutorials are executed, each in a folder of its own, and a cell that fails is a failure of the build.
+# Where this variable is set, they would draw into the void.
+os.environ.pop("MPLBACKEND", None)
 nb_execution_mode = "auto"
 nb_execution_in_temp = True
 nb_execution_timeout = 300

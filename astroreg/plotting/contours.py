@@ -95,8 +95,12 @@ def draw_contours(reference: Frame, ax: Axes, place: Callable) -> list[Artist]:
     if not levels.size or min(shown.shape) < 2:
         return []
     limits = ax.get_xlim(), ax.get_ylim()
+    from matplotlib.patheffects import withStroke
+
     contours = ax.contour(
         np.nan_to_num(at_x), np.nan_to_num(at_y), shown, levels=levels, colors=COLOURS[5], linewidths=0.9
     )
+    # seen on the dark as well as on the bright
+    contours.set_path_effects([withStroke(linewidth=1.8, foreground="white", alpha=0.5)])
     ax.set(xlim=limits[0], ylim=limits[1])
     return [contours]
