@@ -64,7 +64,8 @@ def _smoothed(frame: Frame, sigma: float) -> Frame:
     good = frame.valid.astype(float)
     weight = ndimage.gaussian_filter(good, sigma)
     total = ndimage.gaussian_filter(np.where(frame.valid, frame.data, 0).astype(float), sigma)
-    return replace(frame, data=total / np.where(weight > 0, weight, 1))
+    # Contours go on over isolated bad pixels, not over holes.
+    return replace(frame, data=total / np.where(weight > 0, weight, 1), mask=weight < 0.5)
 
 
 def draw_contours(reference: Frame, ax: Axes, place: Callable) -> list[Artist]:
