@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from astroreg import AstroregWarning, ShiftFlag
 from astroreg.simulation import simulate_pair
 
-EXAMPLES = pytest.mark.parametrize("examples", [2, pytest.param(60, marks=pytest.mark.slow)])
+EXAMPLES = pytest.mark.parametrize("examples", [2, pytest.param(20, marks=pytest.mark.slow)])
 
 
 @dataclass(frozen=True, repr=False)
