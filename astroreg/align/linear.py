@@ -8,8 +8,9 @@ import numpy as np
 from astropy import units as u
 
 from astroreg.align.alignment import Alignment
+from astroreg.checks import parse_choice
 from astroreg.flags import ShiftFlag
-from astroreg.inputs import Frame, parse_choice
+from astroreg.inputs import Frame
 from astroreg.results import ShiftResult
 from astroreg.tiles.assembly import shift_field
 from astroreg.tiles.flags import FieldFlag

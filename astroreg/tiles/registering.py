@@ -11,10 +11,11 @@ from typing import Any
 from astropy import units as u
 
 from astroreg.align.noise import with_noise
+from astroreg.checks import parse_callable, parse_choice, parse_flag, parse_positive
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag
 from astroreg.grids import celestial_wcs
-from astroreg.inputs import Frame, parse_choice, parse_max_shift, parse_positive, prepare_pair
+from astroreg.inputs import Frame, parse_max_shift, prepare_pair
 from astroreg.methods import chi2_shift
 from astroreg.results import ShiftResult
 from astroreg.tiles.assembly import shift_field
@@ -114,6 +115,10 @@ def register_tiles(
     """
     parse_choice(geometry, GEOMETRIES, argument="geometry")
     parse_choice(grid, ("pixels", "sky"), argument="grid")
+    parse_callable(method, "method", mend="give a method such as chi2_shift")
+    passes = parse_positive(iterations, argument="iterations", integer=True)
+    for flag, argument in ((fit_scale, "fit_scale"), (fit_background, "fit_background")):
+        parse_flag(True if flag is None else flag, argument)
     first, second = prepare_pair(
         reference, image, fit_scale=fit_scale is not False, reference_hdu=reference_hdu, image_hdu=image_hdu
     )
@@ -128,7 +133,7 @@ def register_tiles(
         method=method,
         options=options,
         limit=limit,
-        passes=parse_positive(iterations, argument="iterations", integer=True),
+        passes=passes,
         known=known,
     )
     field = shift_field(run_passes(first, second, request), request, first, second)

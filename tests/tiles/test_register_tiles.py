@@ -247,6 +247,8 @@ def test_files_and_hdus(tmp_path, shifted):
         ({"grid": "ra"}, ValueError, '`grid` must be "pixels" or "sky"'),
         ({"grid": "sky"}, ValueError, "`reference` has no WCS"),
         ({"iterations": 0}, ValueError, "`iterations` must be"),
+        ({"method": 3}, TypeError, "`method` must be"),
+        ({"fit_scale": "yes"}, TypeError, "`fit_scale` must be"),
         ({"max_shift": -1}, ValueError, "`max_shift` must be"),
         ({"uncertainty": "guess"}, ValueError, "`uncertainty` must be"),
         (
