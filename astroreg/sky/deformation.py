@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from astropy.wcs import WCS
 
+from astroreg.checks import argument_named
 from astroreg.sky.frames import axis_units, pixel_to_lonlat
 from astroreg.sky.grid_check import grid_pixels
 from astroreg.sky.rotations import local_basis, lonlat_to_vector, vector_to_lonlat
@@ -34,7 +35,8 @@ def checked_stretch(stretch) -> np.ndarray | None:
     """Return a symmetric (2, 2) matrix, read-only, or raise; `None` stays `None`."""
     if stretch is None:
         return None
-    matrix = np.array(stretch, dtype=float)
+    with argument_named("stretch", "give a symmetric 2x2 matrix of numbers"):
+        matrix = np.array(stretch, dtype=float)
     if matrix.shape != (2, 2) or not np.isfinite(matrix).all():
         raise ValueError(f"`stretch` must be a finite 2x2 matrix, got {stretch!r}")
     if not np.allclose(matrix, matrix.T, rtol=0, atol=1e-9):

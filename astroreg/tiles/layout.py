@@ -71,7 +71,7 @@ def tile_windows(
 
 def _pair(value: int | Sequence[int], argument: str) -> list[int]:
     pair = [value, value] if isinstance(value, numbers.Real) else value
-    whole = isinstance(pair, (Sequence, np.ndarray)) and not isinstance(pair, str) and len(pair) == 2
+    whole = isinstance(pair, (list, tuple, np.ndarray)) and np.ndim(pair) == 1 and len(pair) == 2
     whole = whole and all(isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in pair)
     if not whole:
         raise TypeError(f"`{argument}` must be a whole number or a pair (x, y) of them, got {value!r}")

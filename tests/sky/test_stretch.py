@@ -164,6 +164,7 @@ def test_composition():
         ([[np.nan, 0], [0, 1]], "`stretch` must be a finite 2x2 matrix"),
         ([[1, 0.1], [-0.1, 1]], "`stretch` must be symmetric"),
         ([[1, 0], [0, 3]], "from 0.5 to 2"),
+        ("nonsense", "`stretch` cannot be used"),
     ],
 )
 def test_impossible_stretches(stretch, message):
