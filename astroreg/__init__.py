@@ -11,6 +11,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from astroreg.align import Alignment, align
+from astroreg.cubes import CubeShift, register_channels, register_cube
 from astroreg.exceptions import AlreadyCorrectedError, AstroregWarning, CorrectionError
 from astroreg.files import apply_correction, correct_file, restore_file
 from astroreg.flags import ShiftFlag
@@ -32,6 +33,7 @@ __all__ = [
     "AlreadyCorrectedError",
     "AstroregWarning",
     "CorrectionError",
+    "CubeShift",
     "FieldFlag",
     "LinearModel",
     "Measurement",
@@ -54,6 +56,8 @@ __all__ = [
     "cross_correlation_shift",
     "describe_field",
     "measure",
+    "register_channels",
+    "register_cube",
     "register_images",
     "register_tiles",
     "restore_file",
