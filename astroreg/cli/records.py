@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
@@ -15,7 +15,9 @@ from astroreg.cli.status import Status
 from astroreg.flags import describe
 from astroreg.measure import Measurement
 from astroreg.results import ShiftResult
-from astroreg.sources import SourceCheck
+
+if TYPE_CHECKING:
+    from astroreg.sources import SourceCheck
 
 __all__ = ["document", "measurement_record", "result_record", "sources_record", "table_record"]
 

@@ -275,7 +275,7 @@ def _kept_axes(hdu: fits.ImageHDU, label: str) -> tuple[int, int]:
     if len(long) > 2:
         raise ValueError(
             f"{label} is a cube of shape {tuple(shape)}; give one plane of it, "
-            "or its sum along the other axes"
+            "or its sum along the other axes; astroreg.register_cube takes two cubes"
         )
     # an image of one row or column keeps its last axes
     spare = [axis for axis in reversed(range(len(shape))) if axis not in long]

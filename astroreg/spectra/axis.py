@@ -12,7 +12,6 @@ import numpy as np
 from astropy import constants
 from astropy import units as u
 from astropy.wcs import WCS
-from scipy import optimize
 
 from astroreg.exceptions import CorrectionError
 
@@ -63,6 +62,8 @@ class SpectralAxis:
 
     def pixel(self, coordinate: u.Quantity) -> float:
         """Return the pixel of a coordinate in a unit that converts to the axis' own."""
+        from scipy import optimize
+
         value = coordinate.to_value(self.unit)
         if not np.isfinite(value):
             return np.nan

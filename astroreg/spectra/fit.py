@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import optimize
 
 from astroreg.estimators.alignment import Aligned, Aligner
 from astroreg.estimators.chi_squared import ChiSquaredStep
@@ -91,6 +90,8 @@ def wiener_modes(a: np.ndarray, b: np.ndarray, mean: np.ndarray) -> tuple[np.nda
 
 def _whittle(k: np.ndarray, power: np.ndarray, noise: float) -> np.ndarray:
     """Return the power law through a Gaussian profile that makes `power`, noise included, most likely."""
+    from scipy import optimize
+
     bins = np.unique(np.rint(_BINS_A_DECADE * np.log10(k / k[0])).astype(int), return_inverse=True)[1]
     count = np.bincount(bins)
     mean_k, mean_power = (np.bincount(bins, x) / count for x in (k, power))

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from astroreg.simulation import simulate_pair
 
@@ -43,3 +44,10 @@ def test_no_stars(run, files):
     assert record["sigmas"] is None
     assert record["agrees"] is None
     assert "fewer than three in common" in run(*call).out
+
+
+def test_a_cube_is_told_where_to_go(run, tmp_path):
+    fits.writeto(tmp_path / "cube.fits", np.ones((4, 20, 20)))
+    answer = run("align", tmp_path / "cube.fits", tmp_path / "cube.fits", "--dry-run")
+    assert answer.status == 1
+    assert "astroreg.register_cube takes two cubes" in answer.err
