@@ -28,13 +28,14 @@ from astroreg.plotting import (
     plot_correlation,
     plot_delta_chi2,
     plot_residual,
+    plot_search,
     plot_shift_field,
     plot_shifts,
 )
 from astroreg.plotting.contours import for_contours
 from astroreg.plotting.images import residual_map
 from astroreg.plotting.style import COLOURS
-from astroreg.results import DeltaChi2Map, ShiftResult
+from astroreg.results import DeltaChi2Map, RivalPeak, ShiftResult
 
 SHAPE = (40, 50)
 SHIFT = np.array([3.0, -2.0])
@@ -164,6 +165,26 @@ def test_correlation_alone():
 def test_correlation_with_axes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"`surface` has shape \(3, 4\), its axes need \(4, 3\) \(y, x\)"):
         plot_correlation(np.zeros((3, 4)), x=np.arange(3), y=np.arange(4))
+
+
+def test_search_of_a_pair_has_its_peak_at_the_shift():
+    # Three knots: a single one would also match where it is cut off by the edge.
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(float)
+    knots = ((12, 10), (30, 27), (40, 12))
+
+    def sky(dx, dy):
+        return sum(np.exp(-((x - a - dx) ** 2 + (y - b - dy) ** 2) / 18) for a, b in knots)
+
+    one = result(rival=RivalPeak(shift=[-5, 6] * u.pixel, delta_chi2=9))
+    mesh, peak, rival = plot_search(sky(0, 0), sky(*SHIFT), one)
+    corners = mesh.get_coordinates()
+    surface = np.ma.filled(mesh.get_array(), np.nan).reshape(np.array(corners.shape[:2]) - 1)
+    row, column = np.unravel_index(np.nanargmax(surface), surface.shape)
+    assert tuple(corners[row : row + 2, column : column + 2].mean(axis=(0, 1))) == tuple(SHIFT)
+    np.testing.assert_array_equal(peak.get_xydata(), [SHIFT])
+    np.testing.assert_array_equal(rival.get_xydata(), [[-5, 6]])
+    nothing = ShiftResult(shift=[np.nan] * 2, covariance=np.full((2, 2), np.nan))
+    assert len(plot_search(sky(0, 0), sky(*SHIFT), nothing)) == 1
 
 
 # ---- many shifts ----------------------------------------------------------------------------

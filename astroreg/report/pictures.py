@@ -11,10 +11,8 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from astroreg.align import Alignment
-from astroreg.inputs import Frame, as_frame, is_celestial
-from astroreg.plotting import plot_before_after, plot_correlation, plot_residual
-from astroreg.prepared import prepare
+from astroreg.inputs import Frame, is_celestial
+from astroreg.plotting import plot_before_after, plot_residual, plot_search
 from astroreg.report.middle import middle_of
 from astroreg.results import ShiftResult
 
@@ -30,7 +28,6 @@ _INNER, _LABELS = 3.15, 0.55  # inches: of the width left to a picture with axes
 _TALLEST, _FLATTEST = 2.0, 0.15  # height of a bare picture over its width
 _STRUCTURE = 5.0  # the range of the residuals is at least the one before divided by this
 _MARGIN = 0.09  # of the compass from the corner
-_OVERLAP = 0.1  # least overlap, as the methods search by default
 
 
 def _figure(height: float) -> Figure:
@@ -244,24 +241,6 @@ def correlation(reference: Frame, image: Frame, result: ShiftResult) -> bytes:
     ValueError
         If the images cannot be compared.
     """
-    origin = np.zeros(2)
-    if isinstance(result, Alignment):
-        reference = as_frame(result.resampled_reference, argument="reference")
-        # The reference lies where the corrected coordinates put it, if there are any.
-        origin = np.zeros(2) if result.corrected is None else result.shift.to_value(u.pixel)
-    pair = prepare(
-        reference, image, max_shift=None, min_overlap=_OVERLAP, boundary="overlap",
-        fit_scale=True, fit_background=True, uncertainty="attached",
-    )  # fmt: skip
-    found = pair.coarse.surface
-    shown = np.where(found.overlap >= _OVERLAP, found.rho, np.nan)
     figure = _figure(_INNER)
-    plot_correlation(
-        shown,
-        x=found.x + origin[0],
-        y=found.y + origin[1],
-        peak=result.shift if result.determined else None,
-        rivals=() if result.rival is None else [result.rival.shift.to_value(u.pixel)],
-        ax=figure.add_subplot(),
-    )
+    plot_search(reference, image, result, ax=figure.add_subplot())
     return _png(figure)

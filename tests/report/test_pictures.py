@@ -13,6 +13,7 @@ from astropy import units as u
 
 from astroreg.align import align
 from astroreg.inputs import as_frame, prepare_pair
+from astroreg.plotting import search
 from astroreg.plotting.images import residual_map
 from astroreg.report import middle, pictures
 from astroreg.report.gallery import residual_section
@@ -107,13 +108,13 @@ def test_the_page_says_that_it_is_the_middle(frames, made, monkeypatch):
 
 def test_peak_of_the_correlation_is_the_shift(frames, made, monkeypatch):
     drawn = {}
-    original = pictures.plot_correlation
+    original = search.plot_correlation
 
     def watched(surface, **options):
         drawn.update(options, surface=surface)
         return original(surface, **options)
 
-    monkeypatch.setattr(pictures, "plot_correlation", watched)
+    monkeypatch.setattr(search, "plot_correlation", watched)
     assert pictures.correlation(*frames, made.result()).startswith(b"\x89PNG")
     row, column = np.unravel_index(np.nanargmax(drawn["surface"]), drawn["surface"].shape)
     assert (drawn["x"][column], drawn["y"][row]) == tuple(made.shift)
