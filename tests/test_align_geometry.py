@@ -108,6 +108,15 @@ def test_other_grids_frames_and_units(reference):
     assert misplaced(found.corrected.wcs) < 2 * TOLERANCE  # the noise is that of another detector
 
 
+def test_mirrored_pixels_that_are_not_square(reference):
+    true = TRUE.deepcopy()
+    true.wcs.cd = TRUE.wcs.cd * [-1.3, 0.9]
+    true.wcs.set()
+    found = align(reference, observed(wrong(true, **CASES["rscale"]), true), geometry="auto", tiles=4)
+    assert found.geometry == "rscale"
+    assert misplaced(found.corrected.wcs, true) < TOLERANCE
+
+
 def test_a_distorted_camera(reference):
     header = TRUE.to_header()
     header.update({"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_ORDER": 2, "B_ORDER": 2})
