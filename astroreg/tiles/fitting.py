@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 __all__ = ["MODELS", "Fit", "choose", "fit_model", "misfit", "probability_by_chance", "without_outliers"]
 
@@ -165,7 +165,7 @@ def probability_by_chance(simple: Fit, wide: Fit, excess: float = 1.0) -> float:
     float
         From the distribution of chi-squared.
     """
-    return float(stats.chi2.sf((simple.chi2 - wide.chi2) / excess, simple.dof - wide.dof))
+    return float(special.chdtrc(simple.dof - wide.dof, max((simple.chi2 - wide.chi2) / excess, 0.0)))
 
 
 def choose(fits: Mapping[str, Fit]) -> str:
@@ -202,7 +202,7 @@ def choose(fits: Mapping[str, Fit]) -> str:
 
 def misfit(fit: Fit) -> bool:
     """Whether chi-squared is far too large for a model that holds."""
-    return fit.dof > 0 and stats.chi2.sf(fit.chi2, fit.dof) < MISFIT
+    return fit.dof > 0 and bool(special.chdtrc(fit.dof, fit.chi2) < MISFIT)
 
 
 def without_outliers(
