@@ -195,6 +195,10 @@ def celestial_wcs(wcs, *, argument: str):
                 f"the WCS of `{argument}` has no celestial axes; give an image with sky coordinates"
             )
         return wcs if wcs.pixel_n_dim == 2 else wcs.celestial
+    if not hasattr(getattr(wcs, "low_level_wcs", wcs), "pixel_n_dim"):
+        raise TypeError(
+            f"the WCS `{argument}` is a {type(wcs).__name__}; give an astropy, gwcs or APE-14 WCS"
+        )
     high_level = HighLevelWCSWrapper(wcs) if not isinstance(wcs, BaseHighLevelWCS) else wcs
     if high_level.low_level_wcs.pixel_n_dim != 2:
         raise ValueError(

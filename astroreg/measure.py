@@ -16,6 +16,7 @@ from astropy import units as u
 from astropy.nddata import NDData, VarianceUncertainty
 from astropy.table import QTable, vstack
 
+from astroreg.checks import parse_flag, parse_sequence
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag, describe
 from astroreg.inputs import Frame, as_frame
@@ -116,6 +117,28 @@ class Measurement(Mapping):
         table.meta["agreement_sigma"] = [[*pair, value] for pair, value in self.agreement.items()]
         return table
 
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the shifts of all methods with their errors and ellipses.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; the default is a new figure.
+
+        Returns
+        -------
+        list of Artist
+            What was drawn, see `astroreg.plotting.plot_shifts`.
+
+        Raises
+        ------
+        ValueError
+            If no method determined a shift.
+        """
+        from astroreg.plotting import plot_shifts
+
+        return plot_shifts(self, ax=ax)
+
     def __str__(self) -> str:
         rows = [_titles(self), *_rows(self)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -196,6 +219,7 @@ def measure(
     does.
     """
     named = _named(methods)
+    parse_flag(fit_background, "fit_background")
     first = as_frame(reference, argument="reference", hdu=reference_hdu)
     second = as_frame(image, argument="image", hdu=image_hdu)
     options = {
@@ -217,6 +241,7 @@ def _named(methods: Sequence[Callable] | Mapping[str, Callable]) -> dict[str, Ca
     if callable(methods):
         methods = (methods,)
     if not isinstance(methods, Mapping):
+        methods = parse_sequence(methods, "methods", mend="give functions such as chi2_shift")
         names = [_name(method) for method in methods]
         if len(set(names)) < len(names):
             raise ValueError(f"`methods` has two of one name in {names}; give a mapping of names to methods")

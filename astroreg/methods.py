@@ -17,6 +17,7 @@ from astroreg.flags import ShiftFlag, describe
 from astroreg.inputs import parse_positive
 from astroreg.prepared import PreparedPair, prepare
 from astroreg.results import ShiftResult
+from astroreg.spectra import SpectralShift, are_spectra, spectra_shift
 
 __all__ = ["chi2_shift", "cross_correlation_shift", "register_images"]
 
@@ -34,14 +35,15 @@ def chi2_shift(
     fit_scale: bool = True,
     fit_background: bool = True,
     uncertainty: str = "attached",
-) -> ShiftResult:
+) -> ShiftResult | SpectralShift:
     """Measure the shift between two images by chi-squared, with the noise of both as weight.
 
     Parameters
     ----------
     reference, image : NDData, CCDData, HDU, HDUList, path, Quantity or array
         Two 2-D images of the same sky, of the same pixel size, at least 5 x 5 pixels each; their shapes may
-        differ. Mask True = bad; pixels that are not finite count as masked. Neither is changed.
+        differ. Mask True = bad; pixels that are not finite count as masked. Neither is changed. Or two 1-D
+        spectra of at least 8 channels each.
     max_shift : float or Quantity, optional
         Longest shift to search for: pixels, a Quantity in pixel, or an angle, which the WCS of `image` turns
         into pixels. Default: whatever `min_overlap` allows.
@@ -58,10 +60,11 @@ def chi2_shift(
 
     Returns
     -------
-    ShiftResult
+    ShiftResult or SpectralShift
         The shift of `image` relative to `reference` in pixels, its covariance, flux scale and background,
         the Delta chi-squared map, flags, and the correction of the WCS of `image`. The shift is NaN, with a
-        flag, where the images do not determine one.
+        flag, where the images do not determine one. For spectra a `SpectralShift`, with the shift along the
+        spectral axis too.
 
     Raises
     ------
@@ -94,6 +97,17 @@ def chi2_shift(
     >>> bool(abs(result.shift - pair.shift).max() < 5 * result.shift_error.max())
     True
     """
+    if are_spectra(reference, image):
+        return spectra_shift(
+            reference,
+            image,
+            max_shift=max_shift,
+            min_overlap=min_overlap,
+            boundary=boundary,
+            fit_scale=fit_scale,
+            fit_background=fit_background,
+            uncertainty=uncertainty,
+        )
     pair = prepare(
         reference,
         image,

@@ -18,10 +18,22 @@ from astroreg.flags import ShiftFlag
 
 # The scripts that make pages: directives for the tables of measured accuracy, and what measures it.
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
-extensions.append("accuracy_page")
+extensions += ["accuracy_page", "peers_page", "myst_nb"]
 
 # The width of the texts that the command line prints.
 os.environ["COLUMNS"] = "78"
+
+# The tutorials are executed, each in a folder of its own, and a cell that fails is a failure of the build.
+# Where this variable is set, they would draw into the void.
+os.environ.pop("MPLBACKEND", None)
+nb_execution_mode = "auto"
+nb_execution_in_temp = True
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+nb_ipywidgets_js = {}
+myst_enable_extensions = ["dollarmath"]
+myst_update_mathjax = False
 
 project = "astroreg"
 author = "The astroreg developers"

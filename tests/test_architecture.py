@@ -23,14 +23,14 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Lower rooms know nothing of higher ones; rooms of one rank may see each other. A new module is given a rank.
 RANKS = [
-    {"exceptions", "flags"},
+    {"exceptions", "flags", "checks", "memory"},
     {"estimators", "inpaint", "grids"},
     {"inputs", "sky", "files"},
     {"resample", "transform", "results"},
-    {"prepared", "methods", "sources"},
+    {"prepared", "methods", "spectra", "sources"},
     {"measure"},
-    {"align"},
-    {"stack", "tiles", "cubes"},
+    {"align", "tiles"},
+    {"stack", "cubes"},
     {"simulation"},
     {"calibration"},
     {"plotting", "report"},
@@ -39,7 +39,11 @@ RANKS = [
 RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 
 # Imports inside a function that go up all the same: a result draws itself when it is asked to.
-DRAWS_ITSELF = {(low, high) for low in ("results", "align", "calibration") for high in ("plotting", "report")}
+DRAWS_ITSELF = {
+    (low, high)
+    for low in ("results", "spectra", "measure", "align", "tiles", "stack", "calibration")
+    for high in ("plotting", "report")
+}
 
 # What the estimators may use: arrays in, arrays out.
 ARRAY_LIBRARIES = {"numpy", "scipy"}

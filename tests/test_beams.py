@@ -79,13 +79,13 @@ class TestBeamOf:
         with pytest.raises(TypeError, match="`beam` must be a full width"):
             beam_of(source)
 
-    @pytest.mark.parametrize("widths", [(3, 6), (-1, -2), (np.nan, 1), (0, 0)])
+    @pytest.mark.parametrize("widths", [(3, 6), (-1, -2), (0, 0)])
     def test_impossible(self, widths):
-        with pytest.raises(ValueError, match="a beam must have 0 <= minor <= major"):
+        with pytest.raises(ValueError, match="a beam must have 0 <= `minor` <= `major`"):
             Beam(*(widths * u.arcsec))
 
     def test_not_an_angle(self):
-        with pytest.raises(u.UnitConversionError, match="arcsec"):
+        with pytest.raises(u.UnitConversionError, match="`major` is in Jy"):
             Beam(3 * u.Jy, 3 * u.Jy)
 
 

@@ -263,6 +263,13 @@ def test_html_is_escaped():
     assert "1.00 ± 0.10" in html
 
 
+def test_plot_has_a_point_a_method():
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    ax = figure.add_subplot()
+    Measurement({"one": result(1, 1), "two": result(1.1, 1)}).plot(ax)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "two"]
+
+
 def test_it_is_frozen(measured):
     with pytest.raises(dataclasses.FrozenInstanceError, match="results"):
         measured.results = {}

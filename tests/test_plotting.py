@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,25 +14,28 @@ import pytest
 from astropy import units as u
 from astropy.nddata import CCDData, StdDevUncertainty
 from astropy.visualization.wcsaxes import WCSAxes
-from astropy.wcs import WCS
+from astropy.wcs import WCS, Sip
 
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.patches import Ellipse
 
+from astroreg.align import Alignment
 from astroreg.inputs import prepare_pair
 from astroreg.plotting import (
     plot_before_after,
     plot_correlation,
     plot_delta_chi2,
     plot_residual,
+    plot_search,
     plot_shift_field,
     plot_shifts,
 )
+from astroreg.plotting.contours import for_contours
 from astroreg.plotting.images import residual_map
 from astroreg.plotting.style import COLOURS
-from astroreg.results import DeltaChi2Map, ShiftResult
+from astroreg.results import DeltaChi2Map, RivalPeak, ShiftResult
 
 SHAPE = (40, 50)
 SHIFT = np.array([3.0, -2.0])
@@ -163,6 +167,26 @@ def test_correlation_with_axes_that_do_not_fit():
         plot_correlation(np.zeros((3, 4)), x=np.arange(3), y=np.arange(4))
 
 
+def test_search_of_a_pair_has_its_peak_at_the_shift():
+    # Three knots: a single one would also match where it is cut off by the edge.
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(float)
+    knots = ((12, 10), (30, 27), (40, 12))
+
+    def sky(dx, dy):
+        return sum(np.exp(-((x - a - dx) ** 2 + (y - b - dy) ** 2) / 18) for a, b in knots)
+
+    one = result(rival=RivalPeak(shift=[-5, 6] * u.pixel, delta_chi2=9))
+    mesh, peak, rival = plot_search(sky(0, 0), sky(*SHIFT), one)
+    corners = mesh.get_coordinates()
+    surface = np.ma.filled(mesh.get_array(), np.nan).reshape(np.array(corners.shape[:2]) - 1)
+    row, column = np.unravel_index(np.nanargmax(surface), surface.shape)
+    assert tuple(corners[row : row + 2, column : column + 2].mean(axis=(0, 1))) == tuple(SHIFT)
+    np.testing.assert_array_equal(peak.get_xydata(), [SHIFT])
+    np.testing.assert_array_equal(rival.get_xydata(), [[-5, 6]])
+    nothing = ShiftResult(shift=[np.nan] * 2, covariance=np.full((2, 2), np.nan))
+    assert len(plot_search(sky(0, 0), sky(*SHIFT), nothing)) == 1
+
+
 # ---- many shifts ----------------------------------------------------------------------------
 
 
@@ -177,6 +201,12 @@ def test_shifts_of_methods():
     assert sorted(names) == ["one", "truth", "two"]
     np.testing.assert_array_equal(artists[-1].get_xydata(), [[3, -2]])
     draw(ax)
+
+
+def test_no_shift_at_all():
+    nothing = ShiftResult(shift=[np.nan] * 2, covariance=np.full((2, 2), np.nan))
+    with pytest.raises(ValueError, match="there is nothing to plot: no shift was determined"):
+        plot_shifts([nothing, nothing])
 
 
 def test_shifts_of_a_stack_have_no_legend():
@@ -249,6 +279,68 @@ def test_before_after_on_given_axes():
     assert {artist.axes for artist in artists} == set(axes)
     with pytest.raises(ValueError, match="`ax` must be two axes, before and after, got 1"):
         plot_before_after(reference, image, result(), ax=axes[0])
+
+
+def large_image(image):
+    return replace(image, data=np.zeros((200, 250)), variance=None, mask=None)
+
+
+def test_smoothing_for_contours_moves_nothing():
+    reference, image = prepare_pair(*scene(wcs=tangent()))
+    spike = np.zeros(reference.shape)
+    spike[20, 30] = 1.0
+    seen = for_contours(replace(reference, data=spike), large_image(image)).data
+    assert seen.max() < 0.1
+    y, x = np.indices(seen.shape)
+    np.testing.assert_allclose(
+        [np.average(x, weights=seen), np.average(y, weights=seen)], [30, 20], atol=1e-6
+    )
+
+
+def test_bad_pixels_do_not_enter_the_contours():
+    reference, image = prepare_pair(*scene(wcs=tangent()))
+    mask = np.zeros(reference.shape, bool)
+    mask[10:20, 10:20] = True
+    spoiled = replace(reference, data=np.where(mask, np.nan, 3.0), mask=mask)
+    np.testing.assert_allclose(for_contours(spoiled, large_image(image)).data[~mask], 3.0)
+
+
+def test_small_images_without_noise_are_contoured_as_they_are():
+    frames = prepare_pair(*scene(wcs=tangent()))
+    assert for_contours(*frames) is frames[0]
+
+
+def test_noise_is_smoothed_until_the_contours_follow_the_emission():
+    reference, image = prepare_pair(*scene())
+    noisy = replace(reference, data=reference.data + np.random.default_rng(1).normal(0, 0.3, SHAPE))
+    seen = for_contours(noisy, image)
+    # Between median and 97th percentile the blob rises by some 0.7; at most 0.03 * 50 = 1.5 pixels leave
+    # 0.3 / (2 sqrt(pi) 1.5) = 0.06 of the noise, besides what the smoothing takes off the blob.
+    inner = np.s_[5:-5, 5:-5]
+    assert np.std((seen.data - reference.data)[inner]) < 0.1
+    (_, plain, _, _) = plot_before_after(reference, image, result())
+    (_, drawn, _, _) = plot_before_after(noisy, image, result())
+    # Noise makes islands; without them there are as many pieces as levels, and not many more.
+    pieces = [sum(len(path.to_polygons()) for path in one.get_paths()) for one in (plain, drawn)]
+    assert pieces[1] <= 3 * pieces[0]
+
+
+def test_an_alignment_is_drawn_as_it_was_corrected():
+    # The two kinds of correction differ where there is a distortion: 2 per cent at the edge.
+    wcs = tangent()
+    wcs.wcs.ctype = ["RA---TAN-SIP", "DEC--TAN-SIP"]
+    a = np.zeros((3, 3))
+    a[2, 0] = 4e-3
+    wcs.sip = Sip(a, a.T, None, None, wcs.wcs.crpix)
+    reference, image = prepare_pair(*scene(wcs=wcs))
+    options = {"shift": SHIFT, "covariance": np.eye(2), "wcs": wcs, "image_shape": SHAPE}
+    one = Alignment(**options, pivot_pixel=(24.5, 19.5), kind="detector")
+    residual, _ = residual_map(reference, image, one)
+    # Pixels are moved whole, so that the residual is that of numbers; a rotation of the sky leaves more.
+    inner = np.s_[4:-4, 4:-4]
+    assert np.nanmax(np.abs(residual[inner])) < 1e-6
+    pointing, _ = residual_map(reference, image, replace(one, kind="pointing"))
+    assert np.nanmax(np.abs(pointing[inner])) > 1e-3
 
 
 def test_constant_reference_has_no_contours():

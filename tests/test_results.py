@@ -487,7 +487,7 @@ def test_region_of_an_image_in_memory_turns_with_the_sky():
 
 
 def test_correct_without_a_wcs():
-    with pytest.raises(CorrectionError, match="the image has no WCS to correct"):
+    with pytest.raises(CorrectionError, match="`image` has no WCS to correct"):
         result().correct(image_of(NDData, wcs=None))
 
 

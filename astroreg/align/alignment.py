@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
@@ -15,6 +15,9 @@ from astroreg.resample import resample_to
 from astroreg.results import ShiftResult
 from astroreg.results.provenance import pixel_checksum
 from astroreg.sky import SkyCorrection
+
+if TYPE_CHECKING:
+    from astroreg.tiles import ShiftField
 
 __all__ = ["Alignment", "moved_by"]
 
@@ -44,6 +47,13 @@ class Alignment(ShiftResult):
         How the free angle of the correction was decided.
     reference : Frame or None
         The reference as it was used, at the image's resolution where the beams were matched.
+    geometry : str
+        What is corrected: "shift", or a linear model "rshift", "rscale" or "general".
+    field : ShiftField or None
+        Where a linear model was asked for: the shifts of the tiles, and all models with the errors of all
+        their parameters.
+    linear_correction : SkyCorrection or None
+        The correction of a linear model, with rotation and stretch about the pivot.
     """
 
     corrected: Any = None
@@ -53,12 +63,17 @@ class Alignment(ShiftResult):
     kind: str = "pointing"
     roll: Any = "zero"
     reference: Frame | None = None
+    geometry: str = "shift"
+    field: ShiftField | None = None
+    linear_correction: SkyCorrection | None = None
 
     @cached_property
     def sky_correction(self) -> SkyCorrection | None:
         """What to add to the coordinates that the image's WCS gave; None where nothing was determined."""
         if not self.determined:
             return None
+        if self.linear_correction is not None:
+            return self.linear_correction
         covariance = self.covariance if np.isfinite(self.covariance.value).all() else None
         return SkyCorrection.from_shift(
             self.wcs, self.shift, pivot_pixel=self.pivot_pixel, covariance=covariance
@@ -74,6 +89,8 @@ class Alignment(ShiftResult):
             was given in memory.
         """
         lines = super().history()
+        if self.field is not None:
+            lines += self.field.history()
         if self.reference is not None and not self.reference_label:
             header = self.reference.header or {}
             names = (header.get(key) for key in ("FILENAME", "ROOTNAME", "OBJECT"))
@@ -83,6 +100,10 @@ class Alignment(ShiftResult):
             checksum = pixel_checksum(self.reference.data)
             lines.append(f"astroreg: SHA-256 of the pixels of the reference begins {checksum}")
         return lines
+
+    def _more_rows(self) -> list[tuple[str, str]]:
+        """What is told besides the shift: the linear model."""
+        return [] if self.field is None else self.field.rows_of_model()
 
     @cached_property
     def resampled_reference(self) -> NDData:

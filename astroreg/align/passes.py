@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from inspect import signature
 from typing import Any
@@ -14,9 +14,11 @@ from astropy.wcs import WCS
 
 from astroreg.align.alignment import Alignment, moved_by
 from astroreg.align.corrected import corrected_like
+from astroreg.align.linear import check_geometry, linear_alignment
 from astroreg.align.noise import with_gains, with_noise
 from astroreg.align.pairs import Pair, prepare_pass
 from astroreg.align.roll import with_roll_judged
+from astroreg.checks import parse_callable, parse_choice, parse_flag, parse_fraction
 from astroreg.estimators.fixed_pattern import shared_outliers
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag, describe
@@ -27,6 +29,8 @@ from astroreg.resample import match_beams as at_one_resolution
 from astroreg.resample import match_psfs
 from astroreg.results import ShiftResult
 from astroreg.sky import SkyCorrection, correct_wcs
+from astroreg.sky.roll import check_roll
+from astroreg.tiles.flags import FieldFlag, describe_field
 
 __all__ = ["align"]
 
@@ -45,6 +49,8 @@ def align(
     iterations: int = 3,
     kind: str = "pointing",
     roll: str | u.Quantity = "zero",
+    geometry: str = "shift",
+    tiles: int | Sequence[int] | None = None,
     max_shift: float | u.Quantity | None = None,
     min_overlap: float | None = None,
     uncertainty: str | None = None,
@@ -77,6 +83,12 @@ def align(
     roll : {"zero", "keep-pa"} or Quantity, optional
         How the roll of the pointing, which a shift does not tell, is decided; see `correct_wcs`. Where it
         matters more than the error of the shift, the flag ``ROLL_AMBIGUOUS`` says so.
+    geometry : {"shift", "rshift", "rscale", "general", "auto"}, optional
+        What is measured and corrected: a shift (default), a shift and a rotation, these and one scale, any
+        linear map (6 parameters), or the one of them that the data support; the last four in tiles, as
+        `register_tiles` does. ``field.model`` of the result has the errors of all parameters.
+    tiles : int or (int, int), optional
+        Number of tiles along x and y, where `geometry` is not "shift"; see `register_tiles`.
     max_shift : float or Quantity, optional
         Largest error to search for: pixels of the image, a Quantity in pixel, or an angle. The reference is
         looked at that far around the image. Default: whatever the overlap allows.
@@ -104,6 +116,8 @@ def align(
     ------
     TypeError, ValueError
         If an image cannot be used or has no celestial WCS, or an argument is out of its range.
+    CorrectionError
+        If the WCS of the image cannot express the scale or the linear map that was measured.
 
     Notes
     -----
@@ -114,6 +128,10 @@ def align(
     The noise of resampled pixels is correlated; see `resample_to` for how the errors stay true.
     """
     iterations = parse_positive(iterations, argument="iterations", integer=True)
+    _check(method, kind, roll, match_beams, min_overlap, uncertainty)
+    check_geometry(geometry, tiles, kind, roll)
+    for flag, argument in ((fit_scale, "fit_scale"), (fit_background, "fit_background")):
+        parse_flag(True if flag is None else flag, argument)
     user_image = image
     reference = _celestial(as_frame(reference, argument="reference", hdu=reference_hdu), "reference")
     image = _within_bounds(_celestial(as_frame(image, argument="image", hdu=image_hdu), "image"))
@@ -138,19 +156,40 @@ def align(
     if estimated and uncertainty is None and "uncertainty" in signature(method).parameters:
         # As the methods do themselves where no noise is attached.
         options["uncertainty"] = "empirical"
-    run = _Run(seen, used, method, options, kind, roll, gains)
-    for _ in range(iterations):
-        if not run.measure():
-            break
-    found = run.result(ShiftFlag.NOISE_ESTIMATED if estimated else ShiftFlag(0))
+    found = None
+    if geometry != "shift":
+        how = {"geometry": geometry, "tiles": tiles, "iterations": iterations, "gains": tuple(gains)}
+        found = linear_alignment(seen, used, method=method, options=options, **how)
+    if found is None or found.geometry == "shift":
+        # The whole image tells a shift better than its tiles.
+        run = _Run(seen, used, method, options, kind, roll, gains)
+        for _ in range(iterations):
+            if not run.measure():
+                break
+        whole = run.result(ShiftFlag.NOISE_ESTIMATED if estimated else ShiftFlag(0))
+        found = whole if found is None else replace(whole, field=found.field)
     if found.ok:
         found = with_roll_judged(found)
         found = replace(found, corrected=corrected_like(user_image, image, found, kind=kind, roll=roll))
     serious = found.flags & (ShiftFlag.UNTRUSTED | ShiftFlag.BAD_CHI2)
-    if serious or not found.ok:
+    words = describe(serious)
+    if found.field is not None and found.field.distorted:
+        words += describe_field(FieldFlag.DISTORTION)
+    if words or not found.ok:
         outcome = "" if found.ok else "the WCS was not corrected: "
-        warnings.warn(outcome + "; ".join(describe(serious)), AstroregWarning, stacklevel=2)
+        warnings.warn(outcome + "; ".join(words), AstroregWarning, stacklevel=2)
     return found
+
+
+def _check(method, kind, roll, match_beams, min_overlap, uncertainty) -> None:
+    """Refuse what cannot be, before anything is resampled."""
+    parse_callable(method, "method", mend="give a method such as chi2_shift")
+    parse_choice(kind, ("pointing", "detector"), argument="kind")
+    check_roll(roll)
+    parse_flag(match_beams, "match_beams")
+    parse_fraction(1 if min_overlap is None else min_overlap, argument="min_overlap")
+    if uncertainty is not None:
+        parse_choice(uncertainty, ("attached", "empirical"), argument="uncertainty")
 
 
 def _celestial(frame: Frame, argument: str) -> Frame:

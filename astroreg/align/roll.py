@@ -29,6 +29,8 @@ def with_roll_judged(found: Alignment) -> Alignment:
         The same, or with the flag.
     """
     correction = found.sky_correction
+    if found.linear_correction is not None:  # which has measured the roll
+        return found
     if correction is None or found.kind != "pointing" or not isinstance(found.roll, str):
         return found
     ambiguity = correction.roll_ambiguity(_farthest(found))

@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike
 
 from astroreg.calibration.canvas import Canvas
 from astroreg.calibration.comparison import compare_methods
+from astroreg.checks import parse_callable, parse_number, require_kind
 from astroreg.estimators.noise import noise_variance
-from astroreg.inputs import Frame, prepare_pair
+from astroreg.inputs import Frame, parse_boundary, prepare_pair
 from astroreg.methods import chi2_shift
+from astroreg.results import ShiftResult
 from astroreg.simulation import SimulatedPair
 from astroreg.simulation.noise import Detector
 
@@ -75,7 +77,9 @@ def calibrate(
     --------
     fitted_pair : The simulated pair that is drawn from.
     """
+    parse_callable(method, "method", mend="give a method such as chi2_shift")
     fit = method(reference, image, boundary=boundary)
+    require_kind(fit, ShiftResult, "method", "it must return a ShiftResult")
     pair = fitted_pair(reference, image, fit, boundary=boundary, correlation=correlation)
     return compare_methods(pair, methods=methods, n_draws=n_draws, gross=gross, progress=progress, rng=rng)
 
@@ -112,7 +116,10 @@ def fitted_pair(
     Fourier space so that its power spectrum is that of the data less that of the noise. The noise is
     that of the attached uncertainties, or white of the level that a high-pass finds.
     """
+    require_kind(fit, ShiftResult, "fit", "give what a method returned")
     first, second = prepare_pair(reference, image)
+    parse_boundary(boundary, first.shape, second.shape)
+    correlation = parse_number(correlation, "correlation", low=0)
     shift = np.asarray(fit.shift.to_value(u.pixel), dtype=float)
     if not np.isfinite(shift).all():
         raise ValueError("`fit` has no finite shift: there is nothing to simulate; see its flags")

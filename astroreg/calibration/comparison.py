@@ -13,10 +13,12 @@ from astropy.table import QTable
 from numpy.typing import ArrayLike
 
 from astroreg.calibration.progress import tracked
+from astroreg.checks import parse_callable, parse_flag, parse_sequence, require_kind
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag
 from astroreg.inputs import parse_positive
 from astroreg.methods import chi2_shift, cross_correlation_shift, register_images
+from astroreg.results import ShiftResult
 from astroreg.simulation import SimulatedPair
 
 __all__ = ["compare_methods"]
@@ -87,6 +89,8 @@ def compare_methods(
     >>> list(table["axis"]), list(table["gross"])  # doctest: +ELLIPSIS
     ([...'x'...'y'...], [...0...0...])
     """
+    require_kind(pair, SimulatedPair, "pair", "give what simulate_pair or fitted_pair returned")
+    parse_flag(progress, "progress")
     n_draws = parse_positive(n_draws, argument="n_draws", integer=True)
     gross = parse_positive(gross, argument="gross")
     named = _named(methods)
@@ -112,13 +116,18 @@ def _named(methods):
     """Return the methods by name."""
     if methods is None:
         methods = (chi2_shift, register_images, cross_correlation_shift)
+    if callable(methods):
+        methods = (methods,)
     if not isinstance(methods, Mapping):
+        methods = parse_sequence(methods, "methods", mend="give functions such as chi2_shift")
         names = [_name(method) for method in methods]
         if len(set(names)) < len(names):
             raise ValueError(f"`methods` has two of one name in {names}; give a mapping of names to methods")
         methods = dict(zip(names, methods, strict=True))
     if not methods:
         raise ValueError("`methods` is empty; give at least one, or None for all")
+    for method in methods.values():
+        parse_callable(method, "methods", mend="give functions such as chi2_shift")
     return dict(methods)
 
 
@@ -134,7 +143,8 @@ def _measured(method, draw):
     """Run a method; its warnings are counted as flags and not repeated for every draw."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstroregWarning)
-        return method(draw.reference, draw.image, boundary=draw.boundary)
+        result = method(draw.reference, draw.image, boundary=draw.boundary)
+    return require_kind(result, ShiftResult, "methods", "each must return a ShiftResult")
 
 
 @dataclass(frozen=True)

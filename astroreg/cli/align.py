@@ -10,9 +10,16 @@ from typing import Any
 
 from astroreg.align import Alignment, align
 from astroreg.cli import options as opt
-from astroreg.cli.records import document, result_record
+from astroreg.cli.geometry import (
+    add_geometry,
+    check_geometry,
+    geometry_options,
+    geometry_record,
+    tell_distortion,
+)
+from astroreg.cli.records import document, result_record, sources_record
 from astroreg.cli.status import Status
-from astroreg.cli.targets import check_targets, output_paths
+from astroreg.cli.targets import check_targets, output_paths, report_paths
 from astroreg.cli.terminal import Terminal, one_line
 from astroreg.cli.written import results_table, write_corrected, write_head
 from astroreg.exceptions import AstroregWarning
@@ -30,6 +37,8 @@ examples:
   astroreg align reference.fits image.fits --max-shift 5arcsec --dry-run --json
   astroreg align sky.fits exposure.fits --image-hdu SCI,1 -o out.fits
   astroreg align reference.fits image.fits -o out.fits --report page.html
+  astroreg align reference.fits night*.fits --out-dir out --report pages
+  astroreg align reference.fits image.fits -o out.fits --geometry auto
 
 All HDUs of the exposure are corrected with one rotation; everything else is
 copied byte for byte. The old WCS is kept in the header ("astroreg undo"
@@ -46,6 +55,10 @@ JSON:
   no result, or null; and where there is one
     "trusted", "method", "uncertainty", "iterations", "kind", "roll",
     "pivot_pixel": [x, y],
+    "geometry": null, or with --geometry {name, tiles, tiles_used, distorted,
+      flags, rotation: {value, error, unit: deg}, scale_of_lengths: {value,
+      error}, matrix, matrix_error: of the image over the reference, models:
+      {name: {chi2, dof, bic}}},
     "shift": of the image relative to the reference, {x, y, x_error, y_error,
       xy_covariance, unit: pixel},
     "sky_correction": what to add to the coordinates, {lon, lat, lon_error,
@@ -53,13 +66,25 @@ JSON:
       unit: deg}, rotation_vector: {xyz, unit: rad}}, or null,
     "scale", "background": {value, error, unit},
     "chi2", "dof", "reduced_chi2", "correlation", "overlap", "n_pixels",
-    "false_alarm_probability", "flags": {value, names, sentences}.
+    "false_alarm_probability", "flags": {value, names, sentences},
+    "sources": what --check-sources found, {found_in_reference,
+      found_in_image, matched, shift: as above, difference: {x, y, x_error,
+      y_error, unit: pixel}, sigmas, agrees}, or null.
   Unknown numbers are null. Where nothing could be begun (no reference, a file
   in the way) nothing is printed on stdout, and the exit status is 1.
 """
 
 
 _FLAG_WARNING = "(the WCS was not corrected: )?[A-Z][A-Z0-9_]+: "
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One image, and what is to be written of it."""
+
+    image: str
+    target: Path | None
+    report: Path | None
 
 
 @dataclass(frozen=True)
@@ -71,6 +96,7 @@ class _Outcome:
     found: Alignment | None = None
     output: Path | None = None
     error: str | None = None
+    sources: Any = None
 
     def record(self) -> dict[str, Any]:
         head = {"image": self.image, "output": self.output, "error": self.error}
@@ -78,25 +104,31 @@ class _Outcome:
             return head
         found = self.found
         passes = {"iterations": found.iterations, "kind": found.kind, "roll": str(found.roll)}
-        return head | result_record(found) | passes | {"pivot_pixel": found.pivot_pixel}
+        more = {"pivot_pixel": found.pivot_pixel, "geometry": geometry_record(found)}
+        more |= {"sources": sources_record(self.sources)}
+        return head | result_record(found) | passes | more
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the subcommand to the program's parser.
 
     Parameters
     ----------
     commands : argparse action
         What ``add_subparsers`` returned.
+
+    Returns
+    -------
+    ArgumentParser
+        Of the subcommand; what all have is added by the program.
     """
-    parser = commands.add_parser(
+    parser = opt.new_command(
+        commands,
         "align",
-        help="measure the offset of images from a reference, and write them with a corrected WCS",
+        summary="measure the offset of images from a reference, and write them with a corrected WCS",
         description="Measure the offset of images from a reference on any grid, and write\n"
         "copies of them with a corrected WCS.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     opt.add_images(parser, several=True)
     _add_outputs(parser)
@@ -108,6 +140,14 @@ def add_parser(commands: Any) -> None:
         help="chi-squared (default), DFT upsampling, or Taylor expansion of the correlation",
     )
     opt.add_search(group)
+    for name in ("reference", "image"):
+        group.add_argument(
+            f"--{name}-beam",
+            metavar="FWHM",
+            type=opt.angle,
+            help=f"beam or seeing of the {name}, such as 1.2arcsec (default: what its header says); "
+            "the sharper of the two is smoothed for the comparison",
+        )
     group.add_argument(
         "--iterations", metavar="N", type=opt.positive_integer, default=3, help="most passes (default: 3)"
     )
@@ -116,28 +156,27 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="compare at the coarser resolution of the two, from BMAJ, BMIN and BPA in the headers",
     )
-    group = parser.add_argument_group("how to correct")
     group.add_argument(
-        "--kind",
-        choices=("pointing", "detector"),
-        default="pointing",
-        help="what moved: the telescope (default, a rotation of the sky) or the pixels",
+        "--check-sources",
+        action="store_true",
+        help="compare with the shift of the point sources that both show (photutils)",
     )
     group.add_argument(
-        "--roll",
-        metavar="ROLL",
-        type=opt.roll,
-        default="zero",
-        help="the roll, which a shift does not tell: zero (default), keep-pa, or an angle such as 0.1deg",
+        "--source-fwhm",
+        metavar="PIXELS",
+        type=float,
+        default=3.0,
+        help="full width at half maximum of a point source, in pixels (default: 3)",
     )
+    group = opt.add_correction(parser)
+    add_geometry(group)
     group.add_argument(
         "--systematic",
         metavar="ANGLE",
         type=opt.angle,
         help="systematic error of the reference's own coordinates, for CSYER (default: none is written)",
     )
-    opt.add_general(parser)
-    parser.set_defaults(run=run, parser=parser)
+    return parser
 
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
@@ -150,7 +189,11 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--table", metavar="FILE", help="the numbers of all images as an ECSV table")
     group.add_argument("--head", metavar="FILE", help="the corrected WCS as a .head file for SCAMP and SWarp")
-    group.add_argument("--report", metavar="FILE", help="one HTML page about the answer, with pictures")
+    group.add_argument(
+        "--report",
+        metavar="FILE",
+        help="HTML page about the answer; for several images a folder",
+    )
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
     group.add_argument("--force", action="store_true", help="write even if the answer is flagged")
     group.add_argument("--dry-run", action="store_true", help="measure, write nothing")
@@ -173,43 +216,54 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Status:
         The worst of all images.
     """
     _check_usage(options)
-    targets = output_paths(
-        options.images, output=options.output, out_dir=options.out_dir, suffix=options.suffix
-    )
-    extras = [Path(name) for name in (options.table, options.head, options.report) if name is not None]
-    if not options.dry_run:
-        check_targets([*targets, *extras], reference=options.reference, overwrite=options.overwrite)
+    tasks = _tasks(options)
     reference = as_frame(options.reference, argument="reference", hdu=options.reference_hdu)
     outcomes = []
-    for number, (image, target) in enumerate(zip(options.images, targets, strict=True), 1):
-        if len(targets) > 1:
-            terminal.progress(f"[{number}/{len(targets)}] {image}")
-        outcomes.append(_outcome(reference, image, target, options, terminal))
+    for number, task in enumerate(tasks, 1):
+        if len(tasks) > 1:
+            terminal.progress(f"[{number}/{len(tasks)}] {task.image}")
+        outcomes.append(_outcome(reference, task, options, terminal))
         if not options.json:
             _print(outcomes[-1], options, terminal)
     _write_table(outcomes, options)
     status = Status.of_several([outcome.status for outcome in outcomes])
     if options.json:
         _print_json(outcomes, status, options, terminal)
+    elif len(tasks) > 1:
+        terminal.result(_summary(outcomes))
     return status
+
+
+def _tasks(options: argparse.Namespace) -> list[_Task]:
+    """Return what is to be done, after it was found that it can be written."""
+    targets = output_paths(
+        options.images, output=options.output, out_dir=options.out_dir, suffix=options.suffix
+    )
+    reports = report_paths(options.images, options.report)
+    extras = [Path(name) for name in (options.table, options.head) if name is not None]
+    if not options.dry_run:
+        wanted = [*targets, *reports, *extras]
+        check_targets(wanted, reference=options.reference, overwrite=options.overwrite)
+    return [_Task(*parts) for parts in zip(options.images, targets, reports, strict=True)]
 
 
 def _check_usage(options: argparse.Namespace) -> None:
     """Refuse combinations that make no sense, with the usage."""
     if len(options.images) > 1 and options.output is not None:
         options.parser.error("-o is for one image; give --out-dir DIR for several")
-    for name in ("head", "report"):
-        if len(options.images) > 1 and getattr(options, name) is not None:
-            options.parser.error(f"--{name} is for one image; run the command once for each")
+    if len(options.images) > 1 and options.head is not None:
+        options.parser.error("--head is for one image; run the command once for each")
+    if len(options.images) > 1 and (options.report or "").lower().endswith((".html", ".htm")):
+        options.parser.error("--report FILE is for one image; for several name a folder: --report pages")
+    check_geometry(options)
     extras = options.table or options.head or options.report
     if not (options.output or options.out_dir or extras or options.dry_run):
         options.parser.error("where to? give -o OUT or --out-dir DIR, or --dry-run to write nothing")
 
 
-def _outcome(
-    reference: Frame, image: str, target: Path | None, options: argparse.Namespace, terminal: Terminal
-) -> _Outcome:
+def _outcome(reference: Frame, task: _Task, options: argparse.Namespace, terminal: Terminal) -> _Outcome:
     """Measure one image and write what is to be written; an error does not stop the others."""
+    image = task.image
     try:
         frame = as_frame(image, argument="image", hdu=options.image_hdu)
         found = _aligned(reference, frame, options)
@@ -218,10 +272,10 @@ def _outcome(
         status = Status.TRUSTED if found.ok else Status.FLAGGED
         may_write = not options.dry_run and (found.ok or (options.force and found.determined))
         _tell_flags(found, image, may_write, terminal)
-        output = _written(image, found, target, options) if may_write else None
-        if options.report is not None and not options.dry_run:
-            _report(frame, found, output, options)
-        return _Outcome(image, status, found, output)
+        output = _written(image, found, task.target, options) if may_write else None
+        if task.report is not None and not options.dry_run:
+            _report(frame, found, task.report, output, options)
+        return _Outcome(image, status, found, output, sources=_sources(reference, frame, found, options))
     except Exception as error:
         terminal.failure(error, subject=image)
         return _Outcome(image, Status.FAILED, error=one_line(error))
@@ -239,13 +293,26 @@ def _aligned(reference: Frame, image: Frame, options: argparse.Namespace) -> Ali
             kind=options.kind,
             roll=options.roll,
             match_beams=options.match_beams,
+            reference_beam=options.reference_beam,
+            image_beam=options.image_beam,
+            **geometry_options(options),
             **opt.search_options(options),
         )
+
+
+def _sources(reference: Frame, image: Frame, found: Alignment, options: argparse.Namespace) -> Any:
+    """Compare with the point sources, where that is asked for."""
+    if not options.check_sources:
+        return None
+    from astroreg.sources import check_sources
+
+    return check_sources(reference, image, found, fwhm=options.source_fwhm, max_shift=options.max_shift)
 
 
 def _tell_flags(found: Alignment, image: str, may_write: bool, terminal: Terminal) -> None:
     for words in describe(found.flags & ShiftFlag.BAD_CHI2):
         terminal.note(f"warning: {image}: {words}")
+    tell_distortion(found, image, terminal)
     if found.ok:
         return
     words = " ".join(describe(found.flags & ShiftFlag.UNTRUSTED))
@@ -270,13 +337,17 @@ def _written(image: str, found: Alignment, target: Path | None, options: argpars
     )
 
 
-def _report(image: Frame, found: Alignment, output: Path | None, options: argparse.Namespace) -> None:
+def _report(
+    image: Frame, found: Alignment, page: Path, output: Path | None, options: argparse.Namespace
+) -> None:
     """Write the page, of an answer that is flagged too: it says why."""
     from astroreg.report import write_report
 
+    if len(options.images) > 1:
+        page.parent.mkdir(parents=True, exist_ok=True)
     write_report(
         found,
-        options.report,
+        page,
         image=image,
         corrected=output,
         call=options.call,
@@ -299,10 +370,19 @@ def _print(outcome: _Outcome, options: argparse.Namespace, terminal: Terminal) -
     if len(options.images) > 1:
         terminal.result(f"{one_line(outcome.image)}:")
     terminal.result(str(outcome.found))
+    if outcome.sources is not None:
+        terminal.result(str(outcome.sources))
     if outcome.output is not None:
         terminal.result(f"written: {one_line(outcome.output)}")
     elif options.dry_run:
         terminal.result("written: nothing (--dry-run)")
+
+
+def _summary(outcomes: list[_Outcome]) -> str:
+    """Return how it went with all images, in a line."""
+    trusted = sum(outcome.status == Status.TRUSTED for outcome in outcomes)
+    written = sum(outcome.output is not None for outcome in outcomes)
+    return f"{trusted} of {len(outcomes)} images have an answer that can be trusted; {written} written"
 
 
 def _print_json(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from astropy.table import QTable
@@ -13,7 +12,7 @@ from astroreg.cli import options as opt
 from astroreg.cli.measure import pair_of_files
 from astroreg.cli.records import document, table_record
 from astroreg.cli.status import Status
-from astroreg.cli.targets import check_targets
+from astroreg.cli.targets import table_target
 from astroreg.cli.terminal import Terminal
 from astroreg.files import write_table_atomic
 
@@ -42,21 +41,25 @@ _COUNTS = ["n_draws", "gross", "flagged", "std", "limit", "efficiency", "mean_er
 _ERRORS = ["ratio", "ratio_error", "bias", "bias_error", "coverage", "coverage_error"]
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the subcommand to the program's parser.
 
     Parameters
     ----------
     commands : argparse action
         What ``add_subparsers`` returned.
+
+    Returns
+    -------
+    ArgumentParser
+        Of the subcommand; what all have is added by the program.
     """
-    parser = commands.add_parser(
+    parser = opt.new_command(
+        commands,
         "calibrate",
-        help="find how true the error bars are for two images",
+        summary="find how true the error bars are for two images",
         description="Find how true the error bars are for two images, by many draws of noise.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     opt.add_images(parser, several=False)
     parser.add_argument("--pixels", action="store_true", help="compare pixel by pixel, whatever the WCS says")
@@ -70,11 +73,9 @@ def add_parser(commands: Any) -> None:
         "--draws", metavar="N", type=opt.positive_integer, default=100, help="draws of noise (default: 100)"
     )
     parser.add_argument("--seed", type=opt.positive_integer, default=1, help="of the noise (default: 1)")
-    parser.add_argument("--table", metavar="FILE", help="write the numbers, every draw's too, as ECSV")
-    parser.add_argument("--overwrite", action="store_true", help="replace the table if it exists")
+    opt.add_table(parser, words="write the numbers, every draw's too, as ECSV")
     opt.add_json(parser)
-    opt.add_general(parser)
-    parser.set_defaults(run=run, parser=parser)
+    return parser
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> Status:
@@ -92,8 +93,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Status:
     Status
         Flagged if any answer was grossly wrong.
     """
-    path = None if options.table is None else Path(options.table)
-    check_targets([path], reference=options.reference, overwrite=options.overwrite)
+    path = table_target(options)
     chosen = options.method or list(opt.METHODS)
     table = calibrate(
         *pair_of_files(options, terminal),

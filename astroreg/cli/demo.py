@@ -50,22 +50,26 @@ JSON:
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the subcommand to the program's parser.
 
     Parameters
     ----------
     commands : argparse action
         What ``add_subparsers`` returned.
+
+    Returns
+    -------
+    ArgumentParser
+        Of the subcommand; what all have is added by the program.
     """
-    parser = commands.add_parser(
+    parser = opt.new_command(
+        commands,
         "demo",
-        help="simulate two cameras, inject a pointing error, measure and correct it",
+        summary="simulate two cameras, inject a pointing error, measure and correct it",
         description="Simulate two images of an extended sky, inject a known pointing error into\n"
         "one of them, and measure and correct it.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--out-dir", metavar="DIR", help=f"folder to write to (default: {_FOLDER})")
     parser.add_argument(
@@ -73,8 +77,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist in DIR")
     opt.add_json(parser)
-    opt.add_general(parser)
-    parser.set_defaults(run=run, parser=parser)
+    return parser
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> Status:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from astroreg.align.noise import with_noise
 from astroreg.cli import options as opt
 from astroreg.cli.records import document, measurement_record
 from astroreg.cli.status import Status
-from astroreg.cli.targets import check_targets
+from astroreg.cli.targets import table_target
 from astroreg.cli.terminal import Terminal
 from astroreg.files import write_table_atomic
 from astroreg.inputs import Frame, as_frame, is_celestial
@@ -41,30 +40,32 @@ JSON:
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the subcommand to the program's parser.
 
     Parameters
     ----------
     commands : argparse action
         What ``add_subparsers`` returned.
+
+    Returns
+    -------
+    ArgumentParser
+        Of the subcommand; what all have is added by the program.
     """
-    parser = commands.add_parser(
+    parser = opt.new_command(
+        commands,
         "measure",
-        help="measure the shift between two images with all three methods",
+        summary="measure the shift between two images with all three methods",
         description="Measure the shift between two images with all three methods.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     opt.add_images(parser, several=False)
     opt.add_search(parser)
     parser.add_argument("--pixels", action="store_true", help="compare pixel by pixel, whatever the WCS says")
-    parser.add_argument("--table", metavar="FILE", help="write the numbers as an ECSV table")
-    parser.add_argument("--overwrite", action="store_true", help="replace the table if it exists")
+    opt.add_table(parser)
     opt.add_json(parser)
-    opt.add_general(parser)
-    parser.set_defaults(run=run, parser=parser)
+    return parser
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> Status:
@@ -82,8 +83,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Status:
     Status
         Trusted if all methods may be trusted and agree.
     """
-    table = None if options.table is None else Path(options.table)
-    check_targets([table], reference=options.reference, overwrite=options.overwrite)
+    table = table_target(options)
     measured = measure(*pair_of_files(options, terminal), **opt.search_options(options))
     status = Status.TRUSTED if measured.ok else Status.FLAGGED
     if options.json:

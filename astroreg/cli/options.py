@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from typing import Any
 
 import numpy as np
 from astropy import units as u
@@ -12,14 +13,17 @@ from astroreg.methods import chi2_shift, cross_correlation_shift, register_image
 
 __all__ = [
     "METHODS",
+    "add_correction",
     "add_general",
     "add_images",
     "add_json",
     "add_search",
+    "add_table",
     "angle",
     "angle_or_pixels",
     "fraction",
     "hdu_selector",
+    "new_command",
     "positive_integer",
     "roll",
     "search_options",
@@ -28,6 +32,37 @@ __all__ = [
 METHODS = {"chi2": chi2_shift, "dft": register_images, "taylor": cross_correlation_shift}
 
 _MARKS = {'"': "arcsec", "''": "arcsec", "'": "arcmin", "px": "pix", "pixels": "pix"}
+
+
+def new_command(
+    commands: Any, name: str, *, summary: str, description: str, epilog: str
+) -> argparse.ArgumentParser:
+    """Add a subcommand to the program's parser, without options yet.
+
+    Parameters
+    ----------
+    commands : argparse action
+        What ``add_subparsers`` returned.
+    name : str
+        Of the subcommand.
+    summary : str
+        What it does, in the list of all.
+    description, epilog : str
+        What its help begins and ends with, in lines.
+
+    Returns
+    -------
+    ArgumentParser
+        Of the subcommand.
+    """
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def add_general(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +76,31 @@ def add_general(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add the choice of machine-readable output."""
     parser.add_argument("--json", action="store_true", help="print JSON on stdout (its keys: see below)")
+
+
+def add_table(parser: argparse.ArgumentParser, *, words: str = "write the numbers as an ECSV table") -> None:
+    """Add the table of a command that writes nothing else."""
+    parser.add_argument("--table", metavar="FILE", help=words)
+    parser.add_argument("--overwrite", action="store_true", help="replace the table if it exists")
+
+
+def add_correction(parser: argparse.ArgumentParser, *, untold: str = "which a shift does not tell") -> Any:
+    """Add a group with how the WCS is corrected, and return it."""
+    group = parser.add_argument_group("how to correct")
+    group.add_argument(
+        "--kind",
+        choices=("pointing", "detector"),
+        default="pointing",
+        help="what moved: the telescope (default, a rotation of the sky) or the pixels",
+    )
+    group.add_argument(
+        "--roll",
+        metavar="ROLL",
+        type=roll,
+        default="zero",
+        help=f"the roll, {untold}: zero (default), keep-pa, or an angle such as 0.1deg",
+    )
+    return group
 
 
 def add_images(parser: argparse.ArgumentParser, *, several: bool) -> None:

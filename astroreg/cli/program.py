@@ -7,9 +7,11 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from astroreg import __version__
 from astroreg.cli import align, calibrate, demo, measure, stack, undo
+from astroreg.cli import options as opt
 from astroreg.cli.status import Status
 from astroreg.cli.terminal import Terminal
 
@@ -35,6 +37,13 @@ A file name that begins with a dash is written behind "--", or as ./-name.
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Wrong usage is told in a line, and where to read more; not all options at once."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(int(Status.USAGE), f"{self.prog}: error: {message}\n(help: {self.prog} --help)\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -53,7 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit
         After ``--help`` and ``--version`` (0) and for wrong usage (2).
     """
-    options = build_parser().parse_args(argv)
+    parser = build_parser()
+    options = parser.parse_args(argv)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return int(Status.USAGE)
     options.call = shlex.join(["astroreg", *(sys.argv[1:] if argv is None else argv)])
     terminal = Terminal(options.quiet, options.verbose, options.debug)
     with terminal.telling_warnings():
@@ -79,7 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
     ArgumentParser
         With a subparser a command.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="astroreg",
         description="Measure the offset between two images of extended emission, and correct\n"
         "the WCS with it.",
@@ -88,7 +101,9 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"astroreg {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for command in _COMMANDS:
-        command.add_parser(commands)
+        subparser = command.add_parser(commands)
+        opt.add_general(subparser)
+        subparser.set_defaults(run=command.run, parser=subparser)
     return parser

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
@@ -16,7 +16,10 @@ from astroreg.flags import describe
 from astroreg.measure import Measurement
 from astroreg.results import ShiftResult
 
-__all__ = ["document", "measurement_record", "result_record", "table_record"]
+if TYPE_CHECKING:
+    from astroreg.sources import SourceCheck
+
+__all__ = ["document", "measurement_record", "result_record", "sources_record", "table_record"]
 
 
 _NUMBERS = ("chi2", "dof", "reduced_chi2", "correlation", "overlap", "n_pixels", "false_alarm_probability")
@@ -56,19 +59,11 @@ def result_record(result: ShiftResult) -> dict[str, Any]:
     dict
         Of plain values.
     """
-    error = result.shift_error.to_value(u.pixel)
     record: dict[str, Any] = {
         "trusted": result.ok,
         "method": result.method,
         "uncertainty": result.uncertainty,
-        "shift": {
-            "x": result.shift[0].value,
-            "y": result.shift[1].value,
-            "x_error": error[0],
-            "y_error": error[1],
-            "xy_covariance": result.covariance[0, 1].value,
-            "unit": "pixel",
-        },
+        "shift": _shift_record(result),
         "sky_correction": _sky_record(result),
     }
     for name in ("scale", "background"):
@@ -79,6 +74,53 @@ def result_record(result: ShiftResult) -> dict[str, Any]:
     record["flags"] = {"value": int(result.flags), "names": [flag.name for flag in result.flags]}
     record["flags"]["sentences"] = describe(result.flags)
     return record
+
+
+def sources_record(check: SourceCheck | None) -> dict[str, Any] | None:
+    """Return the numbers of the cross-check by point sources.
+
+    Parameters
+    ----------
+    check : SourceCheck or None
+        The check; None where none was made.
+
+    Returns
+    -------
+    dict or None
+        Of plain values.
+    """
+    if check is None:
+        return None
+    found = check.sources
+    difference = check.difference.to_value(u.pixel)
+    error = np.sqrt(np.diagonal(check.covariance.to_value(u.pixel**2)))
+    return {
+        "found_in_reference": found.n_reference,
+        "found_in_image": found.n_image,
+        "matched": found.n_matched,
+        "shift": _shift_record(found),
+        "difference": {
+            "x": difference[0],
+            "y": difference[1],
+            "x_error": error[0],
+            "y_error": error[1],
+            "unit": "pixel",
+        },
+        "sigmas": check.sigmas,
+        "agrees": check.agrees,
+    }
+
+
+def _shift_record(result: ShiftResult) -> dict[str, Any]:
+    error = result.shift_error.to_value(u.pixel)
+    return {
+        "x": result.shift[0].value,
+        "y": result.shift[1].value,
+        "x_error": error[0],
+        "y_error": error[1],
+        "xy_covariance": result.covariance[0, 1].value,
+        "unit": "pixel",
+    }
 
 
 def _sky_record(result: ShiftResult) -> dict[str, Any] | None:

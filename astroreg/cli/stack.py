@@ -30,41 +30,48 @@ PICTURE = "shifts.png"
 _EPILOG = """\
 examples:
   astroreg stack night/*.fits --out-dir corrected --joint
-  astroreg stack night/*.fits --out-dir corrected --reference deep.fits --max-shift 5arcsec
-  astroreg stack chips/*.fits --out-dir corrected --joint --group-by EXPID --workers 8
-  astroreg stack night/*.fits --out-dir corrected --joint --scheduler tcp://cluster:8786 --resume
+  astroreg stack night/*.fits --out-dir corrected --reference deep.fits
+  astroreg stack chips/*.fits --out-dir out --joint --group-by EXPID --workers 8
+  astroreg stack night/*.fits --out-dir out --scheduler tcp://host:8786 --resume
 
-Into the folder go the corrected files under their own names, shifts.ecsv (a row an image), pairs.ecsv (a row
-a pair, added as it is measured: what --resume goes on with), closures.ecsv (the sums around triangles) and,
-with matplotlib, shifts.png. An image that cannot be used or trusted is flagged and not written; the others
-are.
+Into the folder go the corrected files under their own names, shifts.ecsv (a
+row an image), pairs.ecsv (a row a pair, added as it is measured: what --resume
+goes on with), closures.ecsv (the sums around triangles) and, with matplotlib,
+shifts.png. An image that cannot be used or trusted is flagged and not written;
+the others are.
 
 exit status: 0 every image trusted, 1 failed, 2 usage, 3 an image is flagged.
 
 JSON:
-  {"program", "version", "command", "exit_status", "reference", "chi2", "dof", "independent",
-   "pairs_measured", "pairs_used", "results": [one an image]}
-  each: "image"; "output", the file written or null; "error"; "trusted"; "group"; "n_pairs"; "n_rejected";
-  "flags" {value, names, sentences}; "sky_correction" as of "astroreg align". Unknown numbers are null.
+  {"program", "version", "command", "exit_status", "reference", "chi2", "dof",
+   "independent", "pairs_measured", "pairs_used", "results": [one an image]}
+  Each: "image"; "output", the file written, or null; "error", why it could
+  not be used, or null; "trusted"; "group"; "n_pairs"; "n_rejected"; "flags":
+  {value, names, sentences}; "sky_correction" as of "astroreg align".
+  Unknown numbers are null.
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the subcommand to the program's parser.
 
     Parameters
     ----------
     commands : argparse action
         What ``add_subparsers`` returned.
+
+    Returns
+    -------
+    ArgumentParser
+        Of the subcommand; what all have is added by the program.
     """
-    parser = commands.add_parser(
+    parser = opt.new_command(
+        commands,
         "stack",
-        help="correct many exposures at once, relative to one of them or to their mean",
-        description="Measure the offsets between many exposures, solve for all pointing errors at once, and "
-        "write copies with a corrected WCS.",
+        summary="correct many exposures at once, relative to one of them or to their mean",
+        description="Measure the offsets between many exposures, solve for all pointing errors\n"
+        "at once, and write copies with a corrected WCS.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("images", metavar="FILE", nargs="+", help="FITS file with an exposure")
     parser.add_argument("--out-dir", metavar="DIR", required=True, help="folder for all output")
@@ -73,22 +80,8 @@ def add_parser(commands: Any) -> None:
     opt.add_json(parser)
     _add_solution(parser)
     _add_work(parser)
-    group = parser.add_argument_group("how to correct")
-    group.add_argument(
-        "--kind",
-        choices=("pointing", "detector"),
-        default="pointing",
-        help="what moved: the telescope (default, a rotation of the sky) or the pixels",
-    )
-    group.add_argument(
-        "--roll",
-        metavar="ROLL",
-        type=opt.roll,
-        default="zero",
-        help="the roll, which shifts do not tell: zero (default), keep-pa, or an angle such as 0.1deg",
-    )
-    opt.add_general(parser)
-    parser.set_defaults(run=run, parser=parser)
+    opt.add_correction(parser, untold="which shifts do not tell")
+    return parser
 
 
 def _add_solution(parser: argparse.ArgumentParser) -> None:
@@ -272,6 +265,8 @@ def _written(
 
 
 def _draw(result: StackResult, path: Path, terminal: Terminal) -> None:
+    if all(image.correction is None for image in result):
+        return
     try:
         draw_shifts(result, path, overwrite=True)
     except ImportError:

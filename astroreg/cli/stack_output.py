@@ -10,13 +10,10 @@ from typing import Any
 from astropy import units as u
 
 from astroreg.files import correct_file, replacing
-from astroreg.plotting import plot_shifts
-from astroreg.results.summary import format_measurement
 from astroreg.stack import StackImage, StackResult, describe_stack
+from astroreg.stack.summary import image_rows
 
 __all__ = ["draw_shifts", "image_record", "stack_record", "summary", "write_image"]
-
-_NAMED = 12  # images whose names a legend holds
 
 
 def write_image(
@@ -76,32 +73,19 @@ def draw_shifts(result: StackResult, path: Path, *, overwrite: bool) -> None:
     figure = Figure(figsize=(7, 7), layout="constrained")
     FigureCanvasAgg(figure)
     ax = figure.add_subplot()
-    shifts = {os.path.basename(label): shift for label, shift in result.shifts.items()}
-    plot_shifts(shifts if len(shifts) <= _NAMED else list(shifts.values()), ax=ax)
-    ax.set_title(f"shifts of {len(shifts)} images")
+    result.plot(ax)
+    ax.set_title(f"shifts of {len(result.shifts)} images")
     with replacing(path, overwrite=overwrite) as temporary:
         figure.savefig(temporary, dpi=110)
 
 
 def summary(result: StackResult) -> str:
     """Return a line for each image, and what the solution says as a whole."""
-    rows = [("image", "lon (arcsec)", "lat (arcsec)", "pairs", "flags")]
-    for image in result:
-        pairs = f"{image.n_pairs}/{image.n_pairs + image.n_rejected}"
-        flags = " ".join(flag.name for flag in image.flags) or "-"
-        rows.append((os.path.basename(image.label), *_offsets(image), pairs, flags))
+    head, *images = image_rows(result)
+    rows = [head, *((os.path.basename(label), *cells) for label, *cells in images)]
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     lines = ["  ".join([*(text.ljust(n) for text, n in zip(row, widths)), row[4]]) for row in rows]
     return "\n".join([*lines, str(result)])
-
-
-def _offsets(image: StackImage) -> tuple[str, str]:
-    if image.correction is None:
-        return "-", "-"
-    values = (image.correction.lon, image.correction.lat)
-    pairs = zip(values, image.correction.error, strict=True)
-    lon, lat = (format_measurement(value.to_value(u.arcsec), error.value) for value, error in pairs)
-    return lon, lat
 
 
 def stack_record(result: StackResult) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["check_targets", "output_paths"]
+__all__ = ["check_targets", "output_paths", "report_paths", "table_target"]
 
 
 def output_paths(
@@ -44,6 +45,60 @@ def output_paths(
     if twice is not None:
         raise ValueError(f"two images would be written to {twice}; correct them into different folders")
     return paths
+
+
+def report_paths(images: Sequence[str], report: str | None) -> list[Path | None]:
+    """Return the page to write for each image: the one that was named, or one of each name in a folder.
+
+    Parameters
+    ----------
+    images : sequence of str
+        The files to be corrected.
+    report : str or None
+        The page for the only one; the folder for several.
+
+    Returns
+    -------
+    list of Path or None
+        None where no page is wanted.
+
+    Raises
+    ------
+    ValueError
+        If two images would get one name.
+    """
+    if report is None:
+        return [None] * len(images)
+    if len(images) == 1:
+        return [Path(report)]
+    paths = [Path(report) / f"{Path(image).name.partition('.fit')[0]}.html" for image in images]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice is not None:
+        raise ValueError(f"two images would be reported in {twice}; run the command once for each")
+    return paths
+
+
+def table_target(options: Namespace) -> Path | None:
+    """Return the file of ``--table``, after it was found that it can be written.
+
+    Parameters
+    ----------
+    options : Namespace
+        With table, reference and overwrite.
+
+    Returns
+    -------
+    Path or None
+        None where no table is wanted.
+
+    Raises
+    ------
+    FileExistsError, ValueError
+        As `check_targets`.
+    """
+    path = None if options.table is None else Path(options.table)
+    check_targets([path], reference=options.reference, overwrite=options.overwrite)
+    return path
 
 
 def _with_suffix(name: str, suffix: str) -> str:

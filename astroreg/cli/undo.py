@@ -26,27 +26,30 @@ exit status: 0 restored, 1 failed, 2 usage.
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the subcommand to the program's parser.
 
     Parameters
     ----------
     commands : argparse action
         What ``add_subparsers`` returned.
+
+    Returns
+    -------
+    ArgumentParser
+        Of the subcommand; what all have is added by the program.
     """
-    parser = commands.add_parser(
+    parser = opt.new_command(
+        commands,
         "undo",
-        help="put the WCS back that a file had before its last correction",
+        summary="put the WCS back that a file had before its last correction",
         description="Write a copy of a corrected FITS file with its last correction undone.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("file", metavar="FILE", help="FITS file that astroreg has corrected")
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
-    opt.add_general(parser)
-    parser.set_defaults(run=run, parser=parser)
+    return parser
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> Status:

@@ -8,12 +8,12 @@ import numpy as np
 from astropy import units as u
 from astropy.io import fits
 from astropy.table import QTable, TableMergeError, vstack
-from astropy.wcs import WCS
 
 from astroreg.align import Alignment
 from astroreg.files import correct_file, write_scamp_head
 from astroreg.files.companions import COMPANION_NAMES
 from astroreg.files.reading import opened
+from astroreg.sky.header_cards import sound_wcs
 
 __all__ = ["results_table", "write_corrected", "write_head"]
 
@@ -89,7 +89,7 @@ def write_head(image: str, found: Alignment, target: Path, *, overwrite: bool) -
 
 
 def _is_celestial(hdu: fits.ImageHDU, hdus: fits.HDUList) -> bool:
-    return len(hdu.shape) >= 2 and WCS(hdu.header, fobj=hdus).has_celestial
+    return len(hdu.shape) >= 2 and sound_wcs(hdu.header, hdus).has_celestial
 
 
 def results_table(results: list[Alignment], outputs: list[Path | None]) -> QTable:

@@ -11,6 +11,9 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import InverseVariance, NDUncertainty, StdDevUncertainty, VarianceUncertainty
 
+from astroreg.files.cards import BLOCK
+from astroreg.memory import require_memory
+
 __all__ = ["COMPANION_NAMES", "of_image", "require_room"]
 
 _UNCERTAINTY_KINDS = {
@@ -141,14 +144,12 @@ def require_room(hdu: fits.ImageHDU, label: str) -> None:
     ValueError
         If the header announces more data than the file has, or than half of the memory.
     """
-    # read, scaled to float64 and copied: two arrays of 8 bytes a pixel at the peak
-    needed = 16 * math.prod(hdu.shape)
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):  # a system that does not tell
-        memory = 2**40
-    if needed > memory / 2:
-        raise ValueError(
-            f"{label} announces {hdu.shape} pixels, which need {needed / 1e9:.1f} GB of the "
-            f"{memory / 1e9:.1f} GB of memory; cut out the part that is wanted"
-        )
+    place = hdu.fileinfo() or {}
+    span = place.get("datSpan") or 0
+    # read, scaled to float64 and copied: two arrays of 8 bytes a pixel at the peak; and what lies in the file
+    needed = 16 * math.prod(hdu.shape) + span
+    require_memory(needed, f"{label} announces {hdu.shape} pixels and", "cut out the part that is wanted")
+    file = place.get("file")
+    is_plain = file is not None and file.name and file.compression is None and os.path.isfile(file.name)
+    if is_plain and place["datLoc"] + span - BLOCK >= os.path.getsize(file.name):
+        raise ValueError(f"the pixels of {label} cannot be read, they are not all there; the file is damaged or cut short")

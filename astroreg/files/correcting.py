@@ -12,6 +12,7 @@ from typing import BinaryIO
 import astropy.units as u
 from astropy.io import fits
 
+from astroreg.checks import parse_flag, parse_path, parse_sequence, require_kind
 from astroreg.exceptions import AstroregWarning, CorrectionError
 from astroreg.files.atomic import replacing
 from astroreg.files.cards import BLOCK, edited_block, edited_keywords, with_checksum
@@ -22,6 +23,7 @@ from astroreg.sky import SkyCorrection
 from astroreg.sky.archive import records
 from astroreg.sky.dispatch import check_policy
 from astroreg.sky.header import correct_header, restore_header
+from astroreg.sky.roll import check_roll
 
 __all__ = ["apply_correction", "correct_file", "restore_file"]
 
@@ -85,6 +87,7 @@ def correct_file(
         If a file cannot be read or written, or is not a FITS file.
     """
     check_policy(correction, kind, roll)
+    check_roll(roll)
 
     def edit(hdus: fits.HDUList) -> dict[int, fits.Header]:
         chosen = _exposure(hdus, ext, os.fspath(path))
@@ -192,8 +195,13 @@ def apply_correction(
     -----
     If one file fails, those before it stay written and are listed with the error.
     """
+    require_kind(correction, SkyCorrection, "correction", "give a SkyCorrection")
+    require_kind(suffix, str, "suffix", "give what is added to the names")
+    if out_dir is not None:
+        parse_path(out_dir, "out_dir")
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
+    paths = [parse_path(path, "paths") for path in parse_sequence(paths, "paths", mend="give paths")]
     pairs = [(path, _with_suffix(Path(path), out_dir, suffix)) for path in paths]
     targets = [target.resolve() for _, target in pairs]
     twice = next((target for target in targets if targets.count(target) > 1), None)
@@ -232,10 +240,12 @@ def _exposure(hdus: fits.HDUList, ext: HDUSelector | Sequence[HDUSelector] | Non
         )
     if ext is None:
         return celestial
+    if not isinstance(ext, (int, str, Sequence)):
+        raise TypeError(f"`ext` must be an HDU or a sequence of them, got a {type(ext).__name__}")
     is_one = isinstance(ext, (int, str)) or (
         len(ext) == 2 and isinstance(ext[0], str) and isinstance(ext[1], int)
     )
-    wanted = [select_hdu(hdus, one, label) for one in ([ext] if is_one else ext)]
+    wanted = [select_hdu(hdus, one, label, argument="ext") for one in ([ext] if is_one else ext)]
     without = [str(index) for index in wanted if index not in celestial]
     if without:
         raise CorrectionError(
@@ -297,7 +307,9 @@ def _rewrite(
     edit: Callable[[fits.HDUList], dict[int, fits.Header]],
 ) -> Path:
     """Copy a file with some of its headers edited; nothing appears where anything fails."""
-    name = os.fspath(path)
+    name = parse_path(path, "path")
+    output = parse_path(output, "output")
+    overwrite = parse_flag(overwrite, "overwrite")
     # the lock is taken before reading: two processes that correct one file in place do it in turn
     with replacing(output, overwrite=overwrite) as temporary, opened(path) as hdus:
         edited = edit(hdus)

@@ -20,7 +20,7 @@ from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
 from astroreg.exceptions import AstroregWarning
 from astroreg.files import companions
 from astroreg.files.streams import require_sane_counts
-from astroreg.sky.header_cards import quiet_astropy
+from astroreg.sky.header_cards import quiet_astropy, sound_wcs
 
 __all__ = ["FileImage", "first_line", "image_from_hdus", "open_image", "opened", "select_hdu"]
 
@@ -204,10 +204,11 @@ def _parsed(file: BinaryIO, name: str) -> fits.HDUList:
 
 def first_line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
-    return text[0][:200] if text else type(error).__name__
+    # What follows the first sentence is advice for callers of astropy.
+    return text[0].split(". ")[0][:200] if text else type(error).__name__
 
 
-def select_hdu(hdus: fits.HDUList, hdu: HDUSelector, label: str) -> int:
+def select_hdu(hdus: fits.HDUList, hdu: HDUSelector, label: str, *, argument: str = "hdu") -> int:
     """Return the number of an HDU that is chosen by number, name or name and version.
 
     Parameters
@@ -218,6 +219,8 @@ def select_hdu(hdus: fits.HDUList, hdu: HDUSelector, label: str) -> int:
         ``1``, ``"1"``, ``"SCI"``, ``"SCI,2"`` or ``("SCI", 2)``.
     label : str
         What to call the file in messages.
+    argument : str, optional
+        What the caller calls `hdu`.
 
     Returns
     -------
@@ -235,7 +238,7 @@ def select_hdu(hdus: fits.HDUList, hdu: HDUSelector, label: str) -> int:
             raise IndexError
     except (KeyError, IndexError, TypeError, ValueError) as error:
         there = ", ".join(_hdu_name(one, number) for number, one in enumerate(hdus))
-        raise ValueError(f"`hdu`: {label or 'the file'} has no HDU {hdu!r}; it has {there}") from error
+        raise ValueError(f"`{argument}`: {label or 'the file'} has no HDU {hdu!r}; it has {there}") from error
     return index % len(hdus)
 
 
@@ -272,7 +275,7 @@ def _kept_axes(hdu: fits.ImageHDU, label: str) -> tuple[int, int]:
     if len(long) > 2:
         raise ValueError(
             f"{label} is a cube of shape {tuple(shape)}; give one plane of it, "
-            "or its sum along the other axes"
+            "or its sum along the other axes; astroreg.register_cube takes two cubes"
         )
     # an image of one row or column keeps its last axes
     spare = [axis for axis in reversed(range(len(shape))) if axis not in long]
@@ -346,7 +349,7 @@ def _wcs(
     try:
         with quiet_astropy():
             # without the HDUs, a WCS with look-up tables cannot be built
-            return _of_two_axes(WCS(header, fobj=hdus), shape, kept)
+            return _of_two_axes(sound_wcs(header, hdus), shape, kept)
     except Exception as error:  # wcslib raises a dozen kinds for what hostile headers hold
         warnings.warn(
             f"the WCS of {label} cannot be used ({first_line(error)}); the image is taken as without WCS",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import bz2
 import contextlib
 import gzip
+import io
+import itertools
 import lzma
 import os
 import re
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from astroreg.files.cards import BLOCK, ones_complement_sum
+from astroreg.memory import require_memory
 
 __all__ = ["copy_bytes", "data_sum", "file_sink", "raw_source", "read_exactly", "require_sane_counts"]
 
@@ -29,14 +32,17 @@ _SIZE = re.compile(rb"(BITPIX|NAXIS\d+|PCOUNT|GCOUNT) *= *([+-]?\d+)")
 _LARGEST_COUNT = 999
 
 # A header is read to its END, but not for ever.
-_LARGEST_HEADER = 20_000 * BLOCK
+_LARGEST_HEADER = 2_000 * BLOCK
+# Readers make an object of every HDU.
+_MOST_HDUS = 20_000
 
 
 def require_sane_counts(name: str) -> None:
-    """Refuse a file whose headers announce more axes or columns than FITS allows.
+    """Refuse a file whose headers would keep a reader busy for hours, or fill the memory.
 
-    Readers of FITS build a list of that length: a single damaged digit would keep them busy for
-    hours. The walk from header to header ends quietly where it meets anything that is no FITS.
+    Readers of FITS build lists as long as the numbers of axes and columns, look for the END of a header
+    through all that follows, and hold what they uncompress. The walk from header to header ends quietly
+    where it meets anything short that is no FITS.
 
     Parameters
     ----------
@@ -46,32 +52,53 @@ def require_sane_counts(name: str) -> None:
     Raises
     ------
     ValueError
-        If a count is negative or larger than 999.
+        If a number of axes or columns is negative or larger than 999; if a header has no END within 5.76 MB,
+        or as much that is no FITS follows the last; if there are more than 20,000 HDUs; or if what a
+        compressed file announces needs more than half of the memory.
     """
     with contextlib.suppress(EOFError, lzma.LZMAError, gzip.BadGzipFile), raw_source(name) as source:
-        while cards := _next_header(source):
-            for card in cards:
-                match = _COUNT.match(card)
-                if match and not 0 <= int(match[2]) <= _LARGEST_COUNT:
-                    raise ValueError(
-                        f"{name} is damaged: it announces {match[1].decode()} = {match[2].decode()[:30]}, "
-                        f"FITS allows 0 to {_LARGEST_COUNT}"
-                    )
+        is_packed = not isinstance(source, io.BufferedReader)
+        total = 0
+        for number in itertools.count():
+            cards = _next_header(source, name)
+            if not cards:
+                return
+            if number >= _MOST_HDUS:
+                raise ValueError(f"{name} holds more than {_MOST_HDUS} HDUs; split it")
+            _check_counts(cards, name)
             size = _data_size(cards)
+            total += size
+            if is_packed:
+                require_memory(total, f"{name}, uncompressed,", "uncompress it if that is right")
             try:
                 source.seek(size + -size % BLOCK, os.SEEK_CUR)
             except (OverflowError, OSError, ValueError):
                 return
 
 
-def _next_header(source: BinaryIO) -> list[bytes]:
+def _check_counts(cards: list[bytes], name: str) -> None:
+    for card in cards:
+        match = _COUNT.match(card)
+        if match and not 0 <= int(match[2]) <= _LARGEST_COUNT:
+            raise ValueError(
+                f"{name} is damaged: it announces {match[1].decode()} = {match[2].decode()[:30]}, "
+                f"FITS allows 0 to {_LARGEST_COUNT}"
+            )
+
+
+def _next_header(source: BinaryIO, name: str) -> list[bytes]:
     cards: list[bytes] = []
-    while (block := source.read(BLOCK)) and len(cards) * 80 < _LARGEST_HEADER:
+    while block := source.read(BLOCK):
         for start in range(0, len(block), 80):
             card = block[start : start + 80]
             if card.rstrip() == b"END":
                 return cards
             cards.append(card)
+        if len(cards) * 80 > _LARGEST_HEADER:
+            raise ValueError(
+                f"{name} is damaged: there is no END in {_LARGEST_HEADER / 1e6:.2f} MB after byte "
+                f"{source.tell() - len(cards) * 80}; cut off what is no FITS"
+            )
     return cards
 
 

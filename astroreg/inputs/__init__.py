@@ -4,13 +4,8 @@ Each kind of input is reduced to its parts (`kinds`), and the parts are checked 
 `uncertainty`, `image_wcs`), so that everything behind the door may rely on them.
 """
 
-from astroreg.inputs.arguments import (
-    parse_boundary,
-    parse_choice,
-    parse_fraction,
-    parse_max_shift,
-    parse_positive,
-)
+from astroreg.checks import parse_choice, parse_fraction, parse_positive
+from astroreg.inputs.arguments import parse_boundary, parse_max_shift
 from astroreg.inputs.frame import Frame
 from astroreg.inputs.image_wcs import is_celestial, pixel_scale
 from astroreg.inputs.kinds import as_frame, prepare_pair

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from astropy import units as u
 
+from astroreg.checks import as_float, parse_choice
 from astroreg.inputs.image_wcs import is_celestial, pixel_scale
 
-__all__ = ["parse_boundary", "parse_choice", "parse_fraction", "parse_max_shift", "parse_positive"]
+__all__ = ["parse_boundary", "parse_max_shift"]
 
 _MAX_SHIFT_MEND = "give a positive number of pixels, a Quantity in pixel or an angle"
 
@@ -56,7 +55,7 @@ def parse_max_shift(
     if isinstance(max_shift, u.Quantity):
         value = _pixels(max_shift, wcs, shape, argument)
     else:
-        value = _number(max_shift, argument, _MAX_SHIFT_MEND)
+        value = as_float(max_shift, argument, _MAX_SHIFT_MEND)
     if not (np.isfinite(value) and value > 0):
         raise ValueError(f"`{argument}` must be finite and > 0 pixel, got {max_shift}; {_MAX_SHIFT_MEND}")
     return value
@@ -83,45 +82,6 @@ def _pixels(quantity: u.Quantity, wcs: Any, shape: tuple[int, int], argument: st
             "centre; give it in pixels, or mend the WCS"
         )
     return quantity.to_value(u.arcsec).item() / scale
-
-
-def _number(value: Any, argument: str, mend: str) -> float:
-    """Return one real number as float; booleans and strings are none."""
-    zero_d = isinstance(value, (np.ndarray, np.generic)) and value.ndim == 0 and value.dtype.kind in "iuf"
-    if isinstance(value, bool | np.bool_) or not (isinstance(value, numbers.Real) or zero_d):
-        raise TypeError(f"`{argument}` must be a number, got {value!r}; {mend}")
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf")
-
-
-def parse_choice(value: str, choices: Sequence[str], *, argument: str) -> str:
-    """Return `value` if it is one of `choices`.
-
-    Parameters
-    ----------
-    value : str
-        What the caller gave.
-    choices : sequence of str
-        What is possible.
-    argument : str
-        The name for the messages.
-
-    Returns
-    -------
-    str
-        `value`.
-
-    Raises
-    ------
-    ValueError
-        If it is none of them; the message lists them.
-    """
-    if not isinstance(value, str) or value not in choices:
-        listed = " or ".join(f'"{choice}"' for choice in choices)
-        raise ValueError(f"`{argument}` must be {listed}, got {value!r}")
-    return value
 
 
 def parse_boundary(boundary: str, reference_shape: tuple[int, int], image_shape: tuple[int, int]) -> str:
@@ -151,58 +111,3 @@ def parse_boundary(boundary: str, reference_shape: tuple[int, int], image_shape:
             f'{tuple(image_shape)}; crop to one period, or use "overlap"'
         )
     return boundary
-
-
-def parse_fraction(value: float, *, argument: str) -> float:
-    """Return a fraction, greater than 0 and at most 1.
-
-    Parameters
-    ----------
-    value : float
-        What the caller gave.
-    argument : str
-        The name for the messages.
-
-    Returns
-    -------
-    float
-        `value`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is not a number in that range.
-    """
-    number = _number(value, argument, "give a fraction such as 0.1")
-    if not 0 < number <= 1:
-        raise ValueError(f"`{argument}` must be > 0 and <= 1, got {value}; give a fraction such as 0.1")
-    return number
-
-
-def parse_positive(value: float, *, argument: str, integer: bool = False) -> float | int:
-    """Return a positive finite number.
-
-    Parameters
-    ----------
-    value : float or int
-        What the caller gave.
-    argument : str
-        The name for the messages.
-    integer : bool, default False
-        Whether it must be whole.
-
-    Returns
-    -------
-    float or int
-        `value`; int if `integer`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is not such a number.
-    """
-    kind = "a whole number" if integer else "a number"
-    number = _number(value, argument, f"give {kind} > 0")
-    if not (np.isfinite(number) and number > 0 and (number.is_integer() or not integer)):
-        raise ValueError(f"`{argument}` must be {kind} > 0, got {value}")
-    return int(number) if integer else number

@@ -193,11 +193,14 @@ def _kept_axes(shape: tuple[int, ...], argument: str) -> tuple[int, int]:
         if not degenerate:
             raise ValueError(
                 f"`{argument}` has {len(shape)} dimensions (shape {shape}); give one 2-D image: "
-                "a plane of the cube, or its sum along the other axis"
+                "a plane of the cube, or its sum along the other axis; register_cube takes two cubes"
             )
         kept.remove(degenerate[0])
     if len(kept) < 2:
-        raise ValueError(f"`{argument}` has {len(shape)} dimension(s) (shape {shape}); give a 2-D image")
+        raise ValueError(
+            f"`{argument}` has {len(shape)} dimension(s) (shape {shape}); give a 2-D image, "
+            "or two spectra to chi2_shift"
+        )
     return kept[0], kept[1]
 
 

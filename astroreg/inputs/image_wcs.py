@@ -15,7 +15,7 @@ from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
 from astroreg.exceptions import AstroregWarning, CorrectionError
 from astroreg.grids import map_pixels
 from astroreg.sky.frames import pixel_to_lonlat
-from astroreg.sky.header_cards import has_lookup_tables, read_wcs
+from astroreg.sky.header_cards import has_lookup_tables, read_wcs, sound_wcs
 
 __all__ = ["image_wcs", "is_celestial", "pixel_scale", "warn_of_other_keywords"]
 
@@ -87,7 +87,7 @@ def _wcs_of_header(header: fits.Header | None) -> WCS | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return WCS(header)
+            return sound_wcs(header)
     except Exception:  # wcslib raises a dozen kinds for what hostile headers hold
         return None
 

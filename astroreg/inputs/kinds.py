@@ -11,6 +11,7 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.nddata import NDData
 
+from astroreg.checks import parse_flag
 from astroreg.inputs.frame import Frame, Parts, checked_frame, real_array
 from astroreg.inputs.image_wcs import warn_of_other_keywords
 
@@ -94,6 +95,7 @@ def prepare_pair(
         As `as_frame`; or if the units do not convert and `fit_scale` is False; or if an image has
         fewer than 5 pixels along a side.
     """
+    parse_flag(fit_scale, "fit_scale")
     first = as_frame(reference, argument="reference", hdu=reference_hdu)
     second = as_frame(image, argument="image", hdu=image_hdu)
     for frame, argument in ((first, "reference"), (second, "image")):

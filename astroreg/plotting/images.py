@@ -11,8 +11,8 @@ from astropy.wcs.utils import pixel_to_pixel
 from scipy.ndimage import map_coordinates
 
 from astroreg.inputs import Frame, is_celestial, prepare_pair
+from astroreg.plotting.contours import draw_contours, for_contours
 from astroreg.plotting.style import (
-    COLOURS,
     IMAGE_MAP,
     RESIDUAL_MAP,
     image_limits,
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_before_after", "plot_residual"]
 
-# Contours need no more points than a page shows.
-_MOST_POINTS = 400
-_CONTOUR_PERCENTILES = (50, 75, 90, 97, 99.5)
-
 
 def plot_before_after(
     reference: Any, image: Any, result: ShiftResult, *, ax: Sequence[Axes] | None = None
@@ -40,7 +36,8 @@ def plot_before_after(
     """Draw the image twice, before and after the correction, with the contours of the reference.
 
     Where both have a celestial WCS, the contours are placed by it, so that the two may be on any
-    grids; otherwise by pixels and the shift.
+    grids; otherwise by pixels and the shift. What is contoured is smoothed, symmetrically, until the
+    contours follow the emission and not the noise.
 
     Parameters
     ----------
@@ -67,12 +64,13 @@ def plot_before_after(
     _require_shift(result)
     first, second = prepare_pair(reference, image)
     on_sky = is_celestial(first.wcs) and is_celestial(second.wcs)
-    after = result.corrected_wcs() if result.sky_correction is not None else None
+    after = corrected_wcs(result) if result.sky_correction is not None else None
     axes = _two_axes(second.wcs, after) if ax is None else list(np.ravel(ax))
     if len(axes) != 2:
         raise ValueError(f"`ax` must be two axes, before and after, got {len(axes)}")
     on_sky = on_sky and after is not None
     steps = (("before", second.wcs, np.zeros(2)), ("after", after, result.shift.to_value(u.pixel)))
+    seen = for_contours(first, second)
     artists: list[Artist] = []
     for one, (title, wcs, shift) in zip(axes, steps, strict=True):
         place = (
@@ -80,7 +78,7 @@ def plot_before_after(
             if on_sky
             else (lambda x, y, shift=shift: (x + shift[0], y + shift[1]))
         )
-        artists += [_draw_image(second, one), *_draw_contours(first, second.shape, one, place)]
+        artists += [_draw_image(second, one), *draw_contours(seen, one, place)]
         one.set_title(title)
     return artists
 
@@ -103,24 +101,21 @@ def _draw_image(frame: Frame, ax: Axes) -> Artist:
     return ax.imshow(shown, origin="lower", cmap=IMAGE_MAP, vmin=low, vmax=high, interpolation="nearest")
 
 
-def _draw_contours(reference: Frame, shape: tuple[int, int], ax: Axes, place: Any) -> list[Artist]:
-    """Contours at the image's pixels where `place` puts the reference's."""
-    levels = np.unique(np.percentile(reference.data[reference.valid], _CONTOUR_PERCENTILES))
-    stride = max(1, max(reference.shape) // _MOST_POINTS)
-    y, x = np.mgrid[: reference.shape[0] : stride, : reference.shape[1] : stride]
-    shown = np.ma.array(reference.data, mask=~reference.valid)[::stride, ::stride]
-    at_x, at_y = place(x.astype(float), y.astype(float))
-    shown = np.ma.array(shown, mask=np.ma.getmaskarray(shown) | ~np.isfinite(at_x) | ~np.isfinite(at_y))
-    low, high = (shown.min(), shown.max()) if shown.count() else (0, 0)
-    levels = levels[(levels > low) & (levels < high)]
-    if not levels.size or min(shown.shape) < 2:
-        return []
-    limits = ax.get_xlim(), ax.get_ylim()
-    contours = ax.contour(
-        np.nan_to_num(at_x), np.nan_to_num(at_y), shown, levels=levels, colors=COLOURS[5], linewidths=0.9
-    )
-    ax.set(xlim=limits[0], ylim=limits[1])
-    return [contours]
+def corrected_wcs(result: ShiftResult) -> Any:
+    """Return the corrected WCS of a result, an alignment's by the choices that it was made with.
+
+    Parameters
+    ----------
+    result : ShiftResult
+        With a sky correction.
+
+    Returns
+    -------
+    APE-14 WCS
+        Of the image.
+    """
+    chosen = {name: getattr(result, name) for name in ("kind", "roll") if hasattr(result, name)}
+    return result.corrected_wcs(**chosen)
 
 
 def plot_residual(reference: Any, image: Any, result: ShiftResult, *, ax: Axes | None = None) -> list[Artist]:
@@ -202,7 +197,7 @@ def _sampled(plane: np.ndarray, reference: Frame, image: Frame, result: ShiftRes
     """A plane of the reference at the image's pixels; NaN where a bad pixel or the outside is touched."""
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(float)
     if is_celestial(reference.wcs) and result.sky_correction is not None:
-        at_x, at_y = pixel_to_pixel(result.corrected_wcs(), reference.wcs, x, y)
+        at_x, at_y = pixel_to_pixel(corrected_wcs(result), reference.wcs, x, y)
     else:
         dx, dy = result.shift.to_value(u.pixel)
         at_x, at_y = x - dx, y - dy

@@ -48,11 +48,15 @@ def plot_shifts(
 
     Raises
     ------
+    ValueError
+        If no shift was determined.
     ImportError
         If matplotlib is not installed.
     """
-    ax = new_axes() if ax is None else ax
     named = results if isinstance(results, Mapping) else {f"_{i}": one for i, one in enumerate(results)}
+    if not any(result.determined for result in named.values()):
+        raise ValueError("there is nothing to plot: no shift was determined; see the flags of `results`")
+    ax = new_axes() if ax is None else ax
     artists: list[Artist] = []
     for index, (name, result) in enumerate(named.items()):
         if result.determined:

@@ -57,7 +57,9 @@ def plot_delta_chi2(result: ShiftResult, *, ax: Axes | None = None) -> list[Arti
     dx, dy = np.nan_to_num(result.shift_error.to_value(u.pixel))
     artists += [ax.errorbar(x, y, dy, dx, fmt="o", ms=3, color=COLOURS[5], label="shift, marginal errors")]
     shift_labels(ax, adjustable="datalim" if result.delta_chi2 is None else "box")
-    ax.legend(loc="upper right", fontsize="small")
+    # above the axes, since the contours fill them
+    above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2, "frameon": False}
+    ax.legend(**above, ncols=2, fontsize="small", columnspacing=1.0, handletextpad=0.5)
     return artists
 
 

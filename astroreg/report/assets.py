@@ -111,7 +111,7 @@ footer { padding-bottom: 2rem; }
   nav, .controls, .divider, .side { display: none !important; }
   section { border: 0; padding: 0; margin: 1.2rem 0; }
   .verdict, .tile, figure, tr, pre, li { break-inside: avoid; }
-  h2, h3, caption { break-after: avoid; }
+  h2, h3, caption, section > p { break-after: avoid; }
   .scroll { overflow: visible; }
   .tiles { grid-template-columns: 1fr 1fr; }
   details::details-content { content-visibility: visible; block-size: auto; }

@@ -54,7 +54,7 @@ def changes_in_file(path: str | os.PathLike) -> list[HeaderChange]:
     Parameters
     ----------
     path : str or path-like
-        A file written by `astroreg.files.correct_file`.
+        A file written by `astroreg.correct_file`.
 
     Returns
     -------

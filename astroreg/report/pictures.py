@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from scipy import ndimage
 
-from astroreg.align import Alignment
-from astroreg.inputs import Frame, as_frame, is_celestial, pixel_scale
-from astroreg.plotting import plot_before_after, plot_correlation, plot_residual
-from astroreg.prepared import prepare
+from astroreg.inputs import Frame, is_celestial
+from astroreg.plotting import plot_before_after, plot_residual, plot_search
 from astroreg.report.middle import middle_of
 from astroreg.results import ShiftResult
 
@@ -31,8 +28,6 @@ _INNER, _LABELS = 3.15, 0.55  # inches: of the width left to a picture with axes
 _TALLEST, _FLATTEST = 2.0, 0.15  # height of a bare picture over its width
 _STRUCTURE = 5.0  # the range of the residuals is at least the one before divided by this
 _MARGIN = 0.09  # of the compass from the corner
-_SMOOTHING = 0.008  # of the side of the image: sigma of what contours are drawn of
-_OVERLAP = 0.1  # least overlap, as the methods search by default
 
 
 def _figure(height: float) -> Figure:
@@ -75,32 +70,10 @@ def _in_default_style(draw: Callable[..., Any]) -> Callable[..., Any]:
 
 def without_shift(result: ShiftResult) -> ShiftResult:
     """Return the same result with a shift of zero: the images as they were given."""
-    return replace(result, shift=np.zeros(2) * u.pixel, covariance=np.zeros((2, 2)) * u.pixel**2)
-
-
-def smoothed(reference: Frame, image: Frame) -> Frame:
-    """Return the reference without what is too small to be contoured: noise, and faint stars in thousands.
-
-    Parameters
-    ----------
-    reference, image : Frame
-        The images.
-
-    Returns
-    -------
-    Frame
-        Smoothed symmetrically, which moves nothing, by a small part of the side of the image.
-    """
-    sigma = _SMOOTHING * max(image.shape)
-    if is_celestial(reference.wcs) and is_celestial(image.wcs):
-        ratio = pixel_scale(image.wcs, image.shape) / pixel_scale(reference.wcs, reference.shape)
-        sigma *= float(ratio) if np.isfinite(ratio) else 1.0
-    if sigma < 0.5:
-        return reference
-    good = reference.valid.astype(float)
-    weight = ndimage.gaussian_filter(good, sigma)
-    total = ndimage.gaussian_filter(np.where(reference.valid, reference.data, 0).astype(float), sigma)
-    return replace(reference, data=total / np.where(weight > 0, weight, 1))
+    changes = {"shift": np.zeros(2) * u.pixel, "covariance": np.zeros((2, 2)) * u.pixel**2}
+    if getattr(result, "linear_correction", None) is not None:
+        changes["linear_correction"] = None
+    return replace(result, **changes)
 
 
 @_in_default_style
@@ -120,7 +93,7 @@ def before_and_after(reference: Frame, image: Frame, result: ShiftResult) -> tup
         PNG files of one size, without axes.
     """
     axes = [_bare_axes(image.shape), _bare_axes(image.shape)]
-    plot_before_after(smoothed(reference, image), image, result, ax=axes)
+    plot_before_after(reference, image, result, ax=axes)
     for ax in axes:
         ax.set_title("")
         _draw_compass(ax, image)
@@ -144,7 +117,7 @@ def as_given(reference: Frame, image: Frame, result: ShiftResult) -> bytes:
         A PNG file, without axes.
     """
     axes = [_bare_axes(image.shape), _bare_axes(image.shape)]
-    plot_before_after(smoothed(reference, image), image, without_shift(result), ax=axes)
+    plot_before_after(reference, image, without_shift(result), ax=axes)
     axes[0].set_title("")
     _draw_compass(axes[0], image)
     return _png(axes[0].figure)
@@ -268,24 +241,6 @@ def correlation(reference: Frame, image: Frame, result: ShiftResult) -> bytes:
     ValueError
         If the images cannot be compared.
     """
-    origin = np.zeros(2)
-    if isinstance(result, Alignment):
-        reference = as_frame(result.resampled_reference, argument="reference")
-        # The reference lies where the corrected coordinates put it, if there are any.
-        origin = np.zeros(2) if result.corrected is None else result.shift.to_value(u.pixel)
-    pair = prepare(
-        reference, image, max_shift=None, min_overlap=_OVERLAP, boundary="overlap",
-        fit_scale=True, fit_background=True, uncertainty="attached",
-    )  # fmt: skip
-    found = pair.coarse.surface
-    shown = np.where(found.overlap >= _OVERLAP, found.rho, np.nan)
     figure = _figure(_INNER)
-    plot_correlation(
-        shown,
-        x=found.x + origin[0],
-        y=found.y + origin[1],
-        peak=result.shift if result.determined else None,
-        rivals=() if result.rival is None else [result.rival.shift.to_value(u.pixel)],
-        ax=figure.add_subplot(),
-    )
+    plot_search(reference, image, result, ax=figure.add_subplot())
     return _png(figure)

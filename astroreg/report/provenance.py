@@ -37,7 +37,7 @@ def undo_section(result: ShiftResult, *, written: str) -> Markup:
     if written:
         name = f"./{written}" if written.startswith("-") else written
         command = shlex.join(["astroreg", "undo", name, "-o", "restored.fits"])
-        python = f"from astroreg.files import restore_file\nrestore_file({written!r}, 'restored.fits')"
+        python = f"from astroreg import restore_file\nrestore_file({written!r}, 'restored.fits')"
         content = [
             tag(
                 "p",
@@ -49,8 +49,8 @@ def undo_section(result: ShiftResult, *, written: str) -> Markup:
         ]
     elif result.sky_correction is not None and result.ok:
         python = (
-            "astroreg.restore_header(header)                                     # of a corrected header\n"
-            "astroreg.correct_wcs(wcs, result.sky_correction.inverse())          # of a corrected WCS"
+            "# of a corrected header\nastroreg.restore_header(header)\n"
+            "# of a corrected WCS\nastroreg.correct_wcs(wcs, result.sky_correction.inverse())"
         )
         words = "The images that were given have not been changed. If a copy was corrected with this result:"
         content = [tag("p", words), tag("pre", python)]

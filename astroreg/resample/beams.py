@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from astropy import units as u
 
+from astroreg.checks import argument_named, parse_angle
 from astroreg.grids import celestial_wcs, map_pixels, pixel_jacobian, sky_jacobian
-from astroreg.resample.smoothing import gaussian_kernel, smoothed
+from astroreg.resample.smoothing import gaussian_kernel, require_frame, smoothed
 
 if TYPE_CHECKING:
     from astroreg.inputs import Frame
@@ -39,15 +40,18 @@ class Beam:
     position_angle: u.Quantity = 0 * u.deg
 
     def __post_init__(self) -> None:
-        major, minor = (u.Quantity(value).to(u.arcsec) for value in (self.major, self.minor))
+        major = parse_angle(self.major, "major").to(u.arcsec)
+        minor = parse_angle(self.minor, "minor").to(u.arcsec)
         if not (np.isfinite(major) and 0 <= minor <= major and major > 0):
             raise ValueError(
-                f"a beam must have 0 <= minor <= major axis and a finite major axis > 0, got {self.minor} "
+                f"a beam must have 0 <= `minor` <= `major` and `major` > 0, got {self.minor} "
                 f"and {self.major}; give full widths at half maximum"
             )
         object.__setattr__(self, "major", major)
         object.__setattr__(self, "minor", minor)
-        object.__setattr__(self, "position_angle", u.Quantity(self.position_angle).to(u.deg))
+        object.__setattr__(
+            self, "position_angle", parse_angle(self.position_angle, "position_angle").to(u.deg)
+        )
 
     @property
     def covariance(self) -> np.ndarray:
@@ -98,7 +102,8 @@ def beam_of(source: Any, *, argument: str = "beam") -> Beam:
     if isinstance(source, (u.Quantity, tuple, list)):
         parts = list(source) if isinstance(source, (tuple, list)) or source.ndim else [source]
         if len(parts) in (1, 3) and all(isinstance(part, u.Quantity) for part in parts):
-            return Beam(parts[0], parts[0]) if len(parts) == 1 else Beam(*parts)
+            with argument_named(argument, "give a full width at half maximum, or three angles"):
+                return Beam(parts[0], parts[0]) if len(parts) == 1 else Beam(*parts)
     raise TypeError(
         f"`{argument}` must be a full width at half maximum as an angle, (major, minor, position angle) or a "
         f"header with BMAJ, got {source!r}"
@@ -163,6 +168,8 @@ def match_beams(
     The variance is the effective one: that of independent pixels with the same noise on scales larger
     than the beam, which smoothing leaves as it was.
     """
+    for frame, argument in ((reference, "reference"), (image, "image")):
+        require_frame(frame, argument)
     beams = []
     for frame, beam, argument in (
         (reference, reference_beam, "reference_beam"),

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from astroreg.checks import argument_named
 from astroreg.grids import celestial_wcs, pixel_jacobian
 from astroreg.resample.beams import MatchedFrames, common_place
-from astroreg.resample.smoothing import matching_kernel, smoothed
+from astroreg.resample.smoothing import matching_kernel, require_frame, smoothed
 
 if TYPE_CHECKING:
     from astroreg.inputs import Frame
@@ -51,6 +52,8 @@ def match_psfs(
     ----------
     .. [1] Aniano et al. 2011, PASP 123, 1218, doi:10.1086/662219
     """
+    for frame, argument in ((reference, "reference"), (image, "image")):
+        require_frame(frame, argument)
     psfs = [_checked(reference_psf, "reference_psf"), _checked(image_psf, "image_psf")]
     wcs = celestial_wcs(reference.wcs, argument="reference"), celestial_wcs(image.wcs, argument="image")
     at = common_place(wcs, image.shape, reference.shape)
@@ -68,7 +71,8 @@ def _checked(psf: np.ndarray | None, argument: str) -> np.ndarray:
     """Return the function with a sum of 1."""
     if psf is None:
         raise ValueError(f"`{argument}` is missing; give both point-spread functions, or beams instead")
-    values = np.array(psf, dtype=float)
+    with argument_named(argument, "give an image of a star"):
+        values = np.array(psf, dtype=float)
     if values.ndim != 2 or not all(n % 2 for n in values.shape):
         raise ValueError(f"`{argument}` must have two odd sides, got shape {values.shape}; pad or trim it")
     if not np.isfinite(values).all() or not values.sum() > 0:

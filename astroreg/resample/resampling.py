@@ -16,9 +16,11 @@ import numpy as np
 from astropy.nddata import NDData, VarianceUncertainty
 from scipy import ndimage
 
+from astroreg.checks import parse_flag, parse_positive
 from astroreg.grids import NODES, GridMap, Window, celestial_wcs, map_pixels, shifted_wcs
 from astroreg.inpaint import fill_bad
-from astroreg.resample.smoothing import BAD_WEIGHT
+from astroreg.memory import require_memory
+from astroreg.resample.smoothing import BAD_WEIGHT, require_frame
 
 if TYPE_CHECKING:
     from astropy import units as u
@@ -32,6 +34,7 @@ COARSEST = 1.5  # source pixels a target pixel up to which a spline neither alia
 PIXEL_SIGMA = 1 / math.sqrt(4 * math.pi)  # 0.282: the Gaussian whose noise equals that of a square pixel
 SAMPLED_SIGMA = 0.75  # source pixels; a narrower Gaussian is too coarsely sampled to keep its centroid
 REACH = 3.25  # sigmas at which the Gaussian is cut
+BYTES = 100  # a pixel of the target: coordinates, three planes, and what reproject makes of them
 FRACTION = 1e-4  # pixels; a mapping this close to a translation is one
 
 
@@ -138,8 +141,11 @@ def resample_to(
     ----------
     DeForest, C. E. 2004, Solar Physics, 219, 3 (the adaptive algorithm, in `reproject.reproject_adaptive`).
     """
-    if algorithm not in ("auto", "interpolation", "adaptive"):
+    if not isinstance(algorithm, str) or algorithm not in ("auto", "interpolation", "adaptive"):
         raise ValueError(f'`algorithm` must be "auto", "interpolation" or "adaptive", got {algorithm!r}')
+    parse_flag(keep_fraction, "keep_fraction")
+    require_frame(frame, "frame")
+    target_shape = _two_sizes(target_shape)
     source_wcs = celestial_wcs(frame.wcs, argument="frame")
     target_wcs = celestial_wcs(target_wcs, argument="target_wcs")
     target = Window.of_shape(target_shape)
@@ -152,6 +158,15 @@ def resample_to(
     if cut.empty:
         return _uncovered(frame, target_wcs, target.shape)
     return _resampled(frame, source_wcs, target_wcs, grid, cut, width)
+
+
+def _two_sizes(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return (ny, nx) of a grid that fits into memory."""
+    if not isinstance(shape, (tuple, list)) or len(shape) != 2:
+        raise TypeError(f"`target_shape` must be two whole numbers (ny, nx), got {shape!r}")
+    ny, nx = (parse_positive(n, argument="target_shape", integer=True) for n in shape)
+    require_memory(BYTES * ny * nx, f"`target_shape` {(ny, nx)}", "take a part of that grid")
+    return ny, nx
 
 
 def _copied(frame: Frame, grid: GridMap, target_wcs, keep_fraction: bool) -> Resampled | None:

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.convolution import Gaussian2DKernel
 from scipy.signal import oaconvolve
 
+from astroreg.checks import argument_named, parse_fraction
 from astroreg.inpaint import fill_bad
 
 __all__ = ["BAD_WEIGHT", "gaussian_kernel", "matching_kernel", "smoothed"]
@@ -78,8 +79,43 @@ def matching_kernel(psf: np.ndarray, target_psf: np.ndarray, *, regularization: 
     """
     from photutils.psf_matching import make_kernel
 
+    psf, target_psf = _square(psf, "psf"), _square(target_psf, "target_psf")
+    if psf.shape != target_psf.shape:
+        raise ValueError(f"`target_psf` must have the shape of `psf`, {psf.shape}, got {target_psf.shape}")
+    parse_fraction(regularization, argument="regularization")
     kernel = make_kernel(psf, target_psf, regularization=regularization)
     return kernel / kernel.sum()
+
+
+def require_frame(frame: object, argument: str) -> None:
+    """Refuse what is no `Frame`; `astroreg.inputs` is above this room.
+
+    Parameters
+    ----------
+    frame : Frame
+        What the caller gave.
+    argument : str
+        The name for the message.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
+    """
+    if not all(hasattr(frame, name) for name in ("data", "variance", "mask", "wcs", "header")):
+        kind = type(frame).__name__
+        raise TypeError(f"`{argument}` must be a Frame as astroreg.inputs.as_frame makes it, got a {kind}")
+
+
+def _square(psf: np.ndarray, argument: str) -> np.ndarray:
+    """Return a point-spread function as an odd square of finite numbers."""
+    with argument_named(argument, "give a 2-D image of a star with an odd side, without sky"):
+        values = np.array(psf, dtype=float)
+        if values.ndim != 2 or values.shape[0] != values.shape[1] or not values.shape[0] % 2:
+            raise ValueError(f"shape {values.shape}")
+        if not np.isfinite(values).all() or not values.sum() > 0:
+            raise ValueError("not finite, or without light")
+    return values
 
 
 def smoothed(

@@ -62,7 +62,7 @@ def correct_nddata(
     """
     wcs = getattr(image, "wcs", None)
     if wcs is None:
-        raise CorrectionError("the image has no WCS to correct; give one that has")
+        raise CorrectionError("`image` has no WCS to correct; give one that has")
     policy = {"kind": kind, "roll": roll, "systematic": systematic}
     if not _takes_wcs(image):
         return _corrected_map(image, correction, policy, history)

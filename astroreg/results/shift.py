@@ -12,6 +12,7 @@ import numpy as np
 from astropy import units as u
 from astropy.io import fits
 
+from astroreg.checks import argument_named, as_float
 from astroreg.flags import ShiftFlag, describe
 from astroreg.inputs import is_celestial
 from astroreg.results.corrected import correct_nddata
@@ -107,8 +108,10 @@ class ShiftResult:
         _set_quantity(self, "shift", u.pixel, (2,))
         _set_quantity(self, "covariance", u.pixel**2, (2, 2))
         for name in ("scale", "scale_error", "background", "background_error"):
-            object.__setattr__(self, name, u.Quantity(getattr(self, name)))
-        object.__setattr__(self, "flags", ShiftFlag(int(self.flags)))
+            with argument_named(name, "give a number or a Quantity"):
+                object.__setattr__(self, name, u.Quantity(getattr(self, name)))
+        with argument_named("flags", "give a ShiftFlag"):
+            object.__setattr__(self, "flags", ShiftFlag(int(self.flags)))
         if self.wcs is not None and self.image_shape is None:
             raise ValueError("`image_shape` is missing; a `wcs` needs it, for the pivot of the correction")
 
@@ -161,7 +164,7 @@ class ShiftResult:
         -----
         For two parameters the bounding Delta chi-squared is ``-2 ln(1 - level)``.
         """
-        if not 0 < level < 1:
+        if not 0 < as_float(level, "level", "give a probability such as 0.6827") < 1:
             raise ValueError(f"`level` must be > 0 and < 1, got {level}; give a probability such as 0.6827")
         bound = float(-2 * np.log1p(-level))
         covariance = self.covariance.to_value(u.pixel**2)
@@ -316,6 +319,10 @@ class ShiftResult:
         words = "; ".join(describe(self.flags))
         raise ValueError(f"there is no correction to apply: {reason}" + (f" ({words})" if words else ""))
 
+    def _more_rows(self) -> list[tuple[str, str]]:
+        """What is told besides, in words: pairs of name and text."""
+        return []
+
     # ---- what people see --------------------------------------------------------------------
 
     def plot(self, ax: Any = None) -> Any:
@@ -391,7 +398,8 @@ class ShiftResult:
 
 def _set_quantity(result: ShiftResult, name: str, unit: u.UnitBase, shape: tuple[int, ...]) -> None:
     """Own a read-only copy, so that a frozen result stays what it is."""
-    quantity = u.Quantity(getattr(result, name), unit, dtype=float, copy=True)
+    with argument_named(name, f"give numbers of shape {shape}, in {unit}"):
+        quantity = u.Quantity(getattr(result, name), unit, dtype=float, copy=True)
     if quantity.shape != shape:
         raise ValueError(f"`{name}` must have shape {shape}, got {quantity.shape}")
     quantity.flags.writeable = False

@@ -100,7 +100,7 @@ def _sky_numbers(result: ShiftResult) -> dict[str, tuple[float, float]] | None:
 
 def _rows(result: ShiftResult) -> list[tuple[str, str]]:
     """What follows the answer: pairs of name and text, only of what is known."""
-    rows = [("sky correction", sky_text(result))]
+    rows = [("sky correction", sky_text(result)), *result._more_rows()]
     for name in ("scale", "background"):
         value, error = getattr(result, name), getattr(result, f"{name}_error")
         if np.isfinite(value):

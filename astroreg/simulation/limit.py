@@ -7,6 +7,9 @@ from astropy import units as u
 from numpy.typing import ArrayLike
 from scipy import fft, interpolate
 
+from astroreg.checks import argument_named, parse_flag, parse_number
+from astroreg.simulation._checks import check_number
+
 __all__ = ["shift_limit", "unknown_sky_factor"]
 
 
@@ -69,14 +72,23 @@ def shift_limit(
     ----------
     .. [1] Hannan, E. J. & Thomson, P. J. 1973, "Estimating group delay", Biometrika 60, 241.
     """
-    variance_image, variance_reference = np.square(sigma_image), scale**2 * np.square(sigma_reference)
-    good = np.ones(sky.shape, bool) if mask is None else ~np.asarray(mask, bool)
+    sky = _plane(sky, "sky")
+    scale = check_number(parse_number(scale, "scale", low=0, strict=True), "scale")
+    flags = {"fit_scale": fit_scale, "fit_background": fit_background, "known_sky": known_sky}
+    for argument, flag in flags.items():
+        parse_flag(flag, argument)
+    variance_image = _plane(sigma_image, "sigma_image", sky.shape) ** 2
+    variance_reference = scale**2 * _plane(sigma_reference, "sigma_reference", sky.shape) ** 2
+    good = np.ones(sky.shape, bool)
+    if mask is not None:
+        with argument_named("mask", f"give booleans of shape {sky.shape}, True = bad"):
+            good = ~np.broadcast_to(np.asarray(mask, dtype=bool), sky.shape)
     variance = np.broadcast_to(variance_image + variance_reference, sky.shape)
     if not good.any():
         raise ValueError("`mask` leaves no pixel that both images see; unmask some")
     if not (variance[good] > 0).all():
         raise ValueError("`sigma_image` and `sigma_reference` are both 0 at some pixels: their limit is 0")
-    gx, gy = _spline_gradient(sky) if gradient is None else gradient
+    gx, gy = _spline_gradient(sky) if gradient is None else _two_planes(gradient, sky.shape)
     root = np.sqrt(1 / variance[good])
     gradients = np.array([root * scale * g[good] for g in (gx, gy)])
     nuisances = np.array([root * sky[good]] * fit_scale + [root] * fit_background)
@@ -84,9 +96,31 @@ def shift_limit(
     if known_sky:
         return known * u.pixel
     noise = [np.broadcast_to(v, sky.shape)[good].mean() for v in (variance_reference, variance_image)]
-    power = _isotropic_power(gx, gy) if power is None else power
+    power = _isotropic_power(gx, gy) if power is None else _plane(power, "power", sky.shape)
     factor = unknown_sky_factor(power, scale**2 * (gx**2 + gy**2)[good].mean(), *noise)
     return known * np.sqrt(factor) * u.pixel
+
+
+def _plane(value, argument, shape=None):
+    """Return real numbers as an image: of six by six pixels at least, or of `shape`."""
+    mend = "give a 2-D image of at least 6 x 6 real numbers"
+    mend = mend if shape is None else f"give real numbers of shape {shape}"
+    with argument_named(argument, mend):
+        plane = np.asarray(value)
+        if plane.dtype.kind not in "iuf" or isinstance(value, u.Quantity):
+            raise TypeError(f"{type(value).__name__} of the kind {plane.dtype}")
+        if shape is None and (plane.ndim != 2 or min(plane.shape) < 6):
+            raise ValueError(f"shape {plane.shape}")
+        if not (np.abs(plane) < 1e100).all():
+            raise ValueError("not finite, or beyond 1e100")
+        return plane.astype(float) if shape is None else np.broadcast_to(plane, shape).astype(float)
+
+
+def _two_planes(gradient, shape):
+    """Return the derivatives along x and y."""
+    if not isinstance(gradient, (tuple, list)) or len(gradient) != 2:
+        raise TypeError("`gradient` must be two images, the derivatives along x and y")
+    return [_plane(one, "gradient", shape) for one in gradient]
 
 
 def _marginal_sigma(gradients, nuisances, floor):

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from astroreg.simulation._checks import check_fraction, check_positive, check_shape
+from astroreg.checks import parse_number, parse_rng
+from astroreg.memory import require_memory
+from astroreg.simulation._checks import check_fraction, check_mask, check_number, check_shape
 
 __all__ = ["BAD_VALUE", "Detector", "correlated_noise", "detector_pattern", "vignetted"]
 
@@ -46,8 +48,10 @@ def correlated_noise(
         If `shape` is not two integers or `correlation` is negative.
     """
     shape = check_shape(shape)
-    check_positive(correlation, "correlation", zero=True)
-    rng = np.random.default_rng(rng)
+    correlation = check_number(parse_number(correlation, "correlation", low=0), "correlation")
+    wide = np.array(shape) + 10 * correlation
+    require_memory(32 * wide[0] * wide[1], f"a `correlation` of {correlation:g} pixels", "give a smaller one")
+    rng = parse_rng(rng)
     if correlation == 0:
         return rng.standard_normal(shape)
     pad = int(np.ceil(5 * correlation))
@@ -63,6 +67,7 @@ def correlated_noise(
 def vignetted(shape, vignetting):
     """Return ``1 + vignetting * r**2`` with r = 1 in the corners: how the noise grows outwards."""
     y, x = (np.linspace(-1, 1, n) for n in shape)
+    check_number(parse_number(vignetting, "vignetting", low=0), "vignetting")
     return 1 + vignetting * (x[None, :] ** 2 + y[:, None] ** 2) / 2
 
 
@@ -91,10 +96,10 @@ class Detector:
     def make(cls, sigma, *, pattern=0.0, bad_fraction, mask, correlation, rng):
         """Return a detector with `bad_fraction` of bad pixels at random, and those of `mask`."""
         check_fraction(bad_fraction, "bad_fraction")
-        check_positive(correlation, "correlation", zero=True)
+        correlation = parse_number(correlation, "correlation", low=0)
         bad = rng.random(sigma.shape) < bad_fraction
         if mask is not None:
-            bad = bad | np.broadcast_to(np.asarray(mask, dtype=bool), sigma.shape)
+            bad = bad | check_mask(mask, sigma.shape)
         return cls(sigma, bad, np.broadcast_to(pattern, sigma.shape), float(correlation))
 
     def expose(self, sky, rng):
@@ -107,7 +112,8 @@ class Detector:
 def detector_pattern(shape, *, fixed_pattern, hot_pixels, hot_level, rng):
     """Return what a detector adds to every frame: a white pattern and exponential hot pixels."""
     check_fraction(hot_pixels, "hot_pixels")
-    check_positive(fixed_pattern, "fixed_pattern", zero=True)
+    parse_number(fixed_pattern, "fixed_pattern", low=0)
+    parse_number(hot_level, "hot_level")
     pattern = fixed_pattern * rng.standard_normal(shape)
     hot = rng.random(shape) < hot_pixels
     return np.where(hot, pattern + hot_level * (1 + rng.standard_exponential(shape)), pattern)

@@ -13,7 +13,15 @@ from astropy.wcs import WCS
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from astroreg.simulation._checks import check_positive, check_shape, pixel_pair
+from astroreg.checks import parse_flag, parse_number, parse_positive, parse_rng
+from astroreg.simulation._checks import (
+    check_count,
+    check_number,
+    check_positive,
+    check_shape,
+    check_unit,
+    pixel_pair,
+)
 from astroreg.simulation.limit import shift_limit
 from astroreg.simulation.noise import Detector, detector_pattern, vignetted
 from astroreg.simulation.sky import PowerLawField, field_power
@@ -75,7 +83,7 @@ class SimulatedPair:
         SimulatedPair
             A new pair; this one is left alone.
         """
-        rngs = np.random.default_rng(rng).spawn(2)
+        rngs = parse_rng(rng).spawn(2)
         old = (self.reference, self.image)
         skies = (self.sky_reference, self.sky_image)
         reference, image = (
@@ -101,7 +109,7 @@ class SimulatedPair:
         SimulatedPair
             One redraw.
         """
-        rng = np.random.default_rng(rng)
+        n, rng = parse_positive(n, argument="n", integer=True), parse_rng(rng)
         for _ in range(n):
             yield self.redraw(rng.spawn(1)[0])
 
@@ -208,9 +216,14 @@ def simulate_pair(
     <Quantity [ 1.5 , -2.25] pix>
     >>> fresh = pair.redraw(rng=2)
     """
-    shape, shift = check_shape(shape), pixel_pair(shift, "shift")
+    shape, shift, unit = check_shape(shape), pixel_pair(shift, "shift"), check_unit(unit)
+    point_sources = check_count(point_sources, "point_sources")
     _check(shape, shift, periodic, snr, snr_reference, scale, fwhm)
-    sky_rng, source_rng, mask_rng, pattern_rng, noise_rng = np.random.default_rng(rng).spawn(5)
+    for value, argument in ((background, "background"), (scale, "scale"), (fwhm, "fwhm")):
+        check_number(value, argument)
+    check_positive(point_source_peak, "point_source_peak")
+    masks = _two_masks(mask)
+    sky_rng, source_rng, mask_rng, pattern_rng, noise_rng = parse_rng(rng).spawn(5)
     extended = PowerLawField(shape, index=index, fwhm=fwhm, periodic=periodic, rng=sky_rng)
     sources = PointSources.draw(
         shape, number=point_sources, peak=point_source_peak, fwhm=fwhm, periodic=periodic, rng=source_rng
@@ -233,7 +246,7 @@ def simulate_pair(
             correlation=correlation,
             rng=mask_rng,
         )
-        for sigma, bad in zip(noise_levels, mask, strict=True)
+        for sigma, bad in zip(noise_levels, masks, strict=True)
     )
     # Point sources make the spectrum another one: it is then taken from the gradient itself.
     power = None if sources.peak.size else field_power(shape, index, fwhm)
@@ -241,8 +254,8 @@ def simulate_pair(
     reference_wcs = tan_wcs(shape, centre=centre, pixel_scale=pixel_scale)
     true_wcs, claimed_wcs = _image_wcs(reference_wcs, shape, shift, centre, pixel_scale, pointing_error)
     pair = SimulatedPair(
-        reference=_frame(still, detectors[0], reference_wcs, u.Unit(unit)),
-        image=_frame(moved, detectors[1], claimed_wcs, u.Unit(unit)),
+        reference=_frame(still, detectors[0], reference_wcs, unit),
+        image=_frame(moved, detectors[1], claimed_wcs, unit),
         shift=u.Quantity(shift, u.pixel),
         scale=float(scale),
         background=float(background),
@@ -256,11 +269,19 @@ def simulate_pair(
     return pair.redraw(noise_rng)
 
 
+def _two_masks(mask):
+    """Return the masks of reference and image, either of which may be None."""
+    if not isinstance(mask, (tuple, list)) or len(mask) != 2:
+        raise TypeError(f"`mask` must be a pair (reference, image) of arrays or None, got {mask!r}")
+    return mask
+
+
 def _check(shape, shift, periodic, snr, snr_reference, scale, fwhm):
     check_positive(snr, "snr")
     check_positive(snr if snr_reference is None else snr_reference, "snr_reference")
-    check_positive(scale, "scale")
-    check_positive(fwhm, "fwhm", zero=True)
+    parse_number(scale, "scale", low=0, strict=True)
+    parse_number(fwhm, "fwhm", low=0)
+    parse_flag(periodic, "periodic")
     # The field is three frames wide: further away it would come round again.
     if not periodic and any(abs(s) > 2 * n for s, n in zip(shift, shape[::-1], strict=True)):
         raise ValueError(f"`shift` must be at most twice the frame's size {shape[::-1]}, got {shift}")

@@ -7,7 +7,8 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from numpy.typing import ArrayLike
 from scipy import fft
 
-from astroreg.simulation._checks import check_positive, check_shape
+from astroreg.checks import parse_flag, parse_rng
+from astroreg.simulation._checks import check_index, check_number, check_positive, check_shape
 
 __all__ = ["PowerLawField", "extended_sky", "field_power", "power_law"]
 
@@ -17,10 +18,11 @@ def power_law(k, index, fwhm):
 
     A power law ``k**-index`` seen through a Gaussian beam; no power at ``k = 0``.
     """
+    index, fwhm = check_index(index), check_number(fwhm, "fwhm")
     k = np.asarray(k, dtype=float)
-    positive = np.where(k > 0, k, np.inf)
+    positive = np.where(k > 0, k, 1.0)
     sigma = fwhm * gaussian_fwhm_to_sigma
-    return positive**-index * np.exp(-((2 * np.pi * sigma * k) ** 2))
+    return np.where(k > 0, positive**-index * np.exp(-((2 * np.pi * sigma * k) ** 2)), 0.0)
 
 
 def field_power(shape, index, fwhm):
@@ -146,5 +148,6 @@ def extended_sky(
     shape = check_shape(shape)
     check_positive(rms, "rms")
     check_positive(fwhm, "fwhm", zero=True)
-    field = PowerLawField(shape, index=index, fwhm=fwhm, periodic=periodic, rng=np.random.default_rng(rng))
+    parse_flag(periodic, "periodic")
+    field = PowerLawField(shape, index=index, fwhm=fwhm, periodic=periodic, rng=parse_rng(rng))
     return rms * field.window()

@@ -9,7 +9,17 @@ from astropy.nddata import CCDData, StdDevUncertainty
 from astropy.stats import gaussian_fwhm_to_sigma
 from numpy.typing import ArrayLike
 
-from astroreg.simulation._checks import check_positive, check_shape
+from astroreg.checks import parse_angle, parse_number, parse_rng, require_kind
+from astroreg.simulation._checks import (
+    check_count,
+    check_index,
+    check_mask,
+    check_number,
+    check_place,
+    check_positive,
+    check_shape,
+    check_unit,
+)
 from astroreg.simulation.noise import Detector
 from astroreg.simulation.sources import source_counts
 from astroreg.simulation.wcs import DEFAULT_CENTRE
@@ -76,19 +86,23 @@ class SphericalSky:
         point_source_flux: float = 5.0,
         rng: int | ArrayLike | np.random.Generator | None = None,
     ):
+        check_place(centre, "centre")
         self.centre = centre.icrs
-        self.radius = u.Quantity(radius)
+        self.radius = parse_angle(radius, "radius")
         reach = self.radius.to_value(u.rad)
         check_positive(reach, "radius")
         check_positive(rms, "rms")
-        smallest = self.radius / 60 if smallest is None else u.Quantity(smallest)
+        check_index(index)
+        check_number(point_source_flux, "point_source_flux")
+        point_sources = check_count(point_sources, "point_sources")
+        smallest = self.radius / 60 if smallest is None else parse_angle(smallest, "smallest")
         least = gaussian_fwhm_to_sigma * smallest.to_value(u.rad)
         check_positive(least, "smallest")
         if reach > 0.3:
             raise ValueError(f"`radius` must be below 17 degrees, got {radius!r}; simulate a part of the sky")
         if least >= reach / 4:
             raise ValueError(f"`smallest` must be well below `radius`, got {smallest!r} and {radius!r}")
-        blob_rng, source_rng = np.random.default_rng(rng).spawn(2)
+        blob_rng, source_rng = parse_rng(rng).spawn(2)
         self._offset, self._sigma, self._flux = _draw_blobs(reach, least, index, blob_rng)
         self._basis = _tangent_basis(self.centre)
         self._flux *= rms / self._scatter(reach / 2)
@@ -126,7 +140,8 @@ class SphericalSky:
         ValueError
             If `fwhm` is 0 and the sky has unresolved sources.
         """
-        sigma = gaussian_fwhm_to_sigma * u.Quantity(fwhm).to_value(u.rad)
+        require_kind(coordinates, SkyCoord, "coordinates", "give a SkyCoord")
+        sigma = gaussian_fwhm_to_sigma * parse_angle(fwhm, "fwhm").to_value(u.rad)
         check_positive(sigma, "fwhm", zero=not (self._sigma == 0).any())
         vectors = np.moveaxis(coordinates.icrs.cartesian.xyz.value, 0, -1)
         # Differences from the middle first: the arcseconds would drown in the digits of a unit vector.
@@ -199,26 +214,35 @@ class SphericalSky:
         ValueError
             If the shape is not known or a number is outside its range.
         """
+        for one, argument in ((wcs, "wcs"), (wcs if claimed_wcs is None else claimed_wcs, "claimed_wcs")):
+            if not hasattr(one, "pixel_to_world") or (
+                argument == "wcs" and not getattr(one, "has_celestial", True)
+            ):
+                raise TypeError(f"`{argument}` must be a celestial WCS, got a {type(one).__name__}")
         shape = wcs.array_shape if shape is None else shape
         if shape is None:
             raise ValueError("`shape` is needed, because `wcs` has no array_shape")
         shape = check_shape(shape)
-        check_positive(noise, "noise", zero=True)
+        parse_number(noise, "noise", low=0)
+        check_number(scale, "scale")
+        check_number(background, "background")
+        unit = check_unit(unit)
         y, x = np.indices(shape)
         sky = scale * self.evaluate(wcs.pixel_to_world(x, y), fwhm=fwhm) + background
         unseen = ~np.isfinite(sky)  # pixels beyond the edge of the projection
-        mask = unseen if mask is None else unseen | mask
-        mask_rng, noise_rng = np.random.default_rng(rng).spawn(2)
+        if mask is not None:
+            unseen = unseen | check_mask(mask, shape)
+        mask_rng, noise_rng = parse_rng(rng).spawn(2)
         sigma = np.full(shape, float(noise))
         detector = Detector.make(
-            sigma, bad_fraction=bad_fraction, mask=mask, correlation=correlation, rng=mask_rng
+            sigma, bad_fraction=bad_fraction, mask=unseen, correlation=correlation, rng=mask_rng
         )
         uncertainty = StdDevUncertainty(detector.sigma) if noise > 0 else None
         return CCDData(
             detector.expose(sky, noise_rng),
             uncertainty=uncertainty,
             mask=detector.mask,
-            unit=u.Unit(unit),
+            unit=unit,
             wcs=wcs if claimed_wcs is None else claimed_wcs,
         )
 

@@ -7,12 +7,14 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 
-from astroreg.simulation._checks import check_positive, check_shape
+from astroreg.checks import parse_angle
+from astroreg.simulation._checks import check_place, check_positive, check_shape
 
 __all__ = ["DEFAULT_CENTRE", "mispointed", "tan_wcs"]
 
 DEFAULT_CENTRE = SkyCoord(83.8 * u.deg, -5.4 * u.deg, frame="icrs")
 
+_ZENITHAL = ("AZP", "SZP", "TAN", "STG", "SIN", "ARC", "ZPN", "ZEA", "AIR")
 _EQUATORIAL = ("RA---", "DEC--")
 _AXES = {"icrs": _EQUATORIAL, "fk5": _EQUATORIAL, "fk4": _EQUATORIAL, "galactic": ("GLON-", "GLAT-")}
 
@@ -59,12 +61,15 @@ def tan_wcs(
     '83.8 -5.4'
     """
     shape = check_shape(shape)
-    scale = u.Quantity(pixel_scale).to_value(u.deg)
+    check_place(centre, "centre")
+    scale = parse_angle(pixel_scale, "pixel_scale").to_value(u.deg)
     check_positive(scale, "pixel_scale")
     name = centre.frame.name
     if name not in _AXES:
         raise ValueError(f"`centre` must be in one of {sorted(_AXES)}, got {name!r}; transform it first")
-    angle = u.Quantity(rotation).to_value(u.rad)
+    angle = parse_angle(rotation, "rotation").to_value(u.rad)
+    if not isinstance(projection, str) or projection not in _ZENITHAL:
+        raise ValueError(f"`projection` must be one of {', '.join(_ZENITHAL)}, got {projection!r}")
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = [axis + projection for axis in _AXES[name]]
     wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
@@ -89,7 +94,7 @@ def mispointed(shape, *, centre, pixel_scale, error):
     `error` (lon, lat) is what must be added to its coordinates to have the truth
     ``tan_wcs(shape, centre=centre, pixel_scale=pixel_scale)``.
     """
-    lon, lat = u.Quantity(error)
+    lon, lat = parse_angle(error, "pointing_error", shape=(2,))
     claimed = centre.spherical_offsets_by(-lon, -lat)
     for _ in range(3):  # the offsets are those seen from the claimed place, which is not yet known
         dlon, dlat = claimed.spherical_offsets_to(centre)

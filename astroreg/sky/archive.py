@@ -57,7 +57,7 @@ def free_letter(header: fits.Header, key: str, archive: str | None) -> str:
         return ""
     used = {match.group(1) for name in header if (match := re.fullmatch(LETTERED + "([A-Z])", name))}
     used.add(letter_of(key))
-    if archive == "auto":
+    if isinstance(archive, str) and archive == "auto":
         return next((letter for letter in LETTERS if letter not in used), "")
     if not (isinstance(archive, str) and re.fullmatch("[A-Z]", archive)):
         raise ValueError(f"`archive` must be 'auto', one letter from A to Z, or None, got {archive!r}")

@@ -10,13 +10,17 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import BaseCoordinateFrame, SkyCoord, UnitSphericalRepresentation
+from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astropy.table import QTable
 
+from astroreg.checks import argument_named, parse_angle, require_kind
+from astroreg.exceptions import CorrectionError
 from astroreg.grids import unbounded
 from astroreg.sky import correction_table, sky_covariance
+from astroreg.sky.deformation import checked_stretch, stretch_matrix, turned_basis
 from astroreg.sky.frames import (
     celestial_frame,
+    direction,
     frame_rotation,
     frame_text,
     lonlat,
@@ -51,6 +55,9 @@ class SkyCorrection:
         The place, in nominal coordinates, at which ``lon``, ``lat`` and ``covariance`` are told.
     covariance : `~astropy.units.Quantity`, shape (2, 2), optional
         Covariance of (lon, lat) in arcsec2; `None` where it is not known.
+    stretch : ndarray, shape (2, 2), optional
+        Symmetric matrix by which the sky is stretched about the pivot before it is rotated, in the axes
+        (lon, lat) of its tangent plane; `None` (default) for a rotation alone.
 
     Notes
     -----
@@ -73,15 +80,18 @@ class SkyCorrection:
     rotation_vector: np.ndarray
     pivot: SkyCoord
     covariance: u.Quantity | None = None
+    stretch: np.ndarray | None = None
 
     def __post_init__(self):
-        vector = np.array(self.rotation_vector, dtype=float)
+        with argument_named("rotation_vector", "give three finite numbers in radian"):
+            vector = np.array(self.rotation_vector, dtype=float)
         if vector.shape != (3,) or not np.all(np.isfinite(vector)):
             raise ValueError(f"`rotation_vector` must be three finite numbers in radian, got {vector}")
         vector.flags.writeable = False
         object.__setattr__(self, "rotation_vector", vector)
-        object.__setattr__(self, "pivot", _direction(self.pivot, "pivot"))
+        object.__setattr__(self, "pivot", direction(self.pivot, "pivot"))
         object.__setattr__(self, "covariance", sky_covariance.checked(self.covariance))
+        object.__setattr__(self, "stretch", checked_stretch(self.stretch))
 
     # -- constructors ---------------------------------------------------------------------------
 
@@ -105,8 +115,8 @@ class SkyCorrection:
         -------
         SkyCorrection
         """
-        start = _direction(nominal, "nominal")
-        end = _direction(true, "true", frame=start.frame)
+        start = direction(nominal, "nominal")
+        end = direction(true, "true", frame=start.frame)
         return cls(minimal_rotation(unit_vector(start), unit_vector(end)), start, covariance)
 
     @classmethod
@@ -150,7 +160,7 @@ class SkyCorrection:
         differences through the full WCS with its distortions.
         """
         displacement = sky_covariance.in_pixel(shift, (2,), "shift")
-        pivot = np.asarray(pivot_pixel, dtype=float)
+        pivot = sky_covariance.in_pixel(pivot_pixel, (2,), "pivot_pixel")
         frame = celestial_frame(wcs)
         wcs = unbounded(wcs)
         lon, lat = sky_covariance.finite_lonlat(wcs, [pivot, pivot - displacement])
@@ -171,6 +181,11 @@ class SkyCorrection:
     def rotation_matrix(self) -> np.ndarray:
         """The 3x3 matrix that takes nominal to true unit vectors, in `frame`."""
         return rotation_vector_to_matrix(self.rotation_vector)
+
+    @property
+    def sphere_matrix(self) -> np.ndarray:
+        """The 3x3 matrix that takes nominal to true directions, in `frame`; the stretch changes lengths."""
+        return self.rotation_matrix @ stretch_matrix(self._basis(), self.stretch)
 
     @property
     def true_pivot(self) -> SkyCoord:
@@ -238,6 +253,9 @@ class SkyCorrection:
         # 1e-14 rad is 2 nano-arcsec; adding 0 makes -0 and 0 the same.
         steps = np.round(self.rotation_vector / 1e-14) + 0.0
         text = frame_text(self.frame) + ":" + ",".join(f"{value:.0f}" for value in steps)
+        if self.stretch is not None:
+            values = np.append(self.stretch, np.round(unit_vector(self.pivot), 9))
+            text += ";" + ",".join(f"{value:.12f}" for value in values)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def roll_ambiguity(self, radius: u.Quantity) -> u.Quantity:
@@ -259,7 +277,7 @@ class SkyCorrection:
         """
         twist = abs(twist_of_kept_position_angle(self).to_value(u.rad))
         # A turn displaces by its angle times the sine of the distance, most at 90 deg.
-        distance = np.minimum(np.abs(u.Quantity(radius).to_value(u.rad)), np.pi / 2)
+        distance = np.minimum(np.abs(parse_angle(radius, "radius", shape=None).to_value(u.rad)), np.pi / 2)
         return (twist * np.sin(distance) * u.rad).to(u.arcsec)
 
     # -- what it does ---------------------------------------------------------------------------
@@ -277,16 +295,19 @@ class SkyCorrection:
         `~astropy.coordinates.SkyCoord`
             In the frame of ``coordinate``; directions only, without distance or motion.
         """
+        require_kind(coordinate, (SkyCoord, BaseCoordinateFrame), "coordinate", "give a SkyCoord")
         own = SkyCoord(coordinate).transform_to(self.frame)
-        turned = realize(self.frame, *vector_to_lonlat(unit_vector(own) @ self.rotation_matrix.T))
+        turned = realize(self.frame, *vector_to_lonlat(unit_vector(own) @ self.sphere_matrix.T))
         return turned.transform_to(coordinate)
 
     def inverse(self) -> SkyCorrection:
         """Return the correction that takes this one back; its pivot is the true pivot."""
         target = self.true_pivot
         start = self._basis() @ self.rotation_matrix.T
-        moved = sky_covariance.transport(self.covariance, start, local_basis(*lonlat(target)))
-        return SkyCorrection(-self.rotation_vector, target, moved)
+        end = local_basis(*lonlat(target))
+        moved = sky_covariance.transport(self.covariance, start, end)
+        back = None if self.stretch is None else turned_basis(np.linalg.inv(self.stretch), start, end)
+        return SkyCorrection(-self.rotation_vector, target, moved, back)
 
     def compose(self, other: SkyCorrection) -> SkyCorrection:
         """Return the one correction that does this one first and then another.
@@ -301,7 +322,15 @@ class SkyCorrection:
         SkyCorrection
             With the pivot and the frame of this one. The covariances are added, as of independent
             errors; where one is not known, neither is the sum.
+
+        Raises
+        ------
+        CorrectionError
+            If the one that follows has a stretch: about another pivot the two are no single one.
         """
+        require_kind(other, SkyCorrection, "other", "give a SkyCorrection")
+        if other.stretch is not None:
+            raise CorrectionError("`other` stretches the sky; correct with the one and then with the other")
         second = other.transform_to(self.frame)
         total = second.rotation_matrix @ self.rotation_matrix
         covariance = None
@@ -310,7 +339,7 @@ class SkyCorrection:
             covariance = self.covariance + sky_covariance.transport(
                 second.covariance, start, self._basis() @ total.T
             )
-        return SkyCorrection(matrix_to_rotation_vector(total), self.pivot, covariance)
+        return SkyCorrection(matrix_to_rotation_vector(total), self.pivot, covariance, self.stretch)
 
     def transform_to(self, frame: BaseCoordinateFrame) -> SkyCorrection:
         """Return the same rotation told in another frame.
@@ -332,8 +361,10 @@ class SkyCorrection:
         wanted = getattr(frame, "frame", frame).replicate_without_data()
         turn = frame_rotation(self.frame, wanted)
         pivot = realize(wanted, *vector_to_lonlat(turn @ unit_vector(self.pivot)))
-        moved = sky_covariance.transport(self.covariance, self._basis() @ turn.T, local_basis(*lonlat(pivot)))
-        return SkyCorrection(turn @ self.rotation_vector, pivot, moved)
+        start, end = self._basis() @ turn.T, local_basis(*lonlat(pivot))
+        moved = sky_covariance.transport(self.covariance, start, end)
+        stretch = turned_basis(self.stretch, start, end)
+        return SkyCorrection(turn @ self.rotation_vector, pivot, moved, stretch)
 
     def with_roll(self, roll: str | u.Quantity) -> SkyCorrection:
         """Return the correction with its free angle, the roll about the pivot, decided.
@@ -384,15 +415,7 @@ class SkyCorrection:
     # -- as text and table ----------------------------------------------------------------------
 
     def __str__(self):
-        lon, lat = (value.to_value(u.arcsec) for value in self._offsets())
-        errors = self.error.to_value(u.arcsec)
-        where = " ".join(f"{angle:.6f}" for angle in np.degrees(lonlat(self.pivot)))
-        return (
-            f"add to nominal: lon {lon:+.4f} +/- {errors[0]:.4f}, lat {lat:+.4f} +/- {errors[1]:.4f} arcsec "
-            f"(arcs on the sky) at pivot {where} deg, frame {frame_text(self.frame)}; "
-            f"{self.separation.to_value(u.arcsec):.4f} arcsec towards PA "
-            f"{self.position_angle.value:.2f} deg, roll {self.roll.value:.3g} deg"
-        )
+        return correction_table.to_text(self)
 
     def __repr__(self):
         return f"<SkyCorrection {self.identity}: {self}>"
@@ -425,18 +448,3 @@ class SkyCorrection:
         SkyCorrection
         """
         return cls(*correction_table.from_row(table, row, frame))
-
-
-def _direction(coordinate, argument, *, frame=None):
-    """One position as a SkyCoord with a direction alone, in `frame` where one is given."""
-    if not isinstance(coordinate, (SkyCoord, BaseCoordinateFrame)) or not coordinate.isscalar:
-        raise TypeError(f"`{argument}` must be one SkyCoord, got {coordinate!r}")
-    place = SkyCoord(coordinate)
-    if frame is not None:
-        place = place.transform_to(frame)
-    sphere = place.data.represent_as(UnitSphericalRepresentation)
-    if not (np.isfinite(sphere.lon) and np.isfinite(sphere.lat)):
-        raise ValueError(f"`{argument}` must be finite, got {place}")
-    return realize(
-        place.frame.replicate_without_data(), sphere.lon.to_value(u.rad), sphere.lat.to_value(u.rad)
-    )

@@ -35,7 +35,7 @@ def correct_wcs(wcs, correction: SkyCorrection, *, kind: str = "pointing", roll:
     ------
     CorrectionError
         If the WCS is not celestial, its frame is not a rotation of that of the correction, or the
-        result does not agree with the rotation to 1e-6 pixel.
+        result does not agree with the correction to 1e-6 pixel (0.01 pixel where it stretches the sky).
     """
     check_policy(correction, kind, roll)
     if isinstance(wcs, WCS):
@@ -49,7 +49,9 @@ def check_policy(correction, kind, roll):
     """Refuse what is not a correction, an unknown kind, and a roll of a shifted detector."""
     if not isinstance(correction, SkyCorrection):
         raise TypeError(f"`correction` must be a SkyCorrection, got {type(correction).__name__}")
-    if kind not in ("pointing", "detector"):
+    if not isinstance(kind, str) or kind not in ("pointing", "detector"):
         raise ValueError(f"`kind` must be 'pointing' or 'detector', got {kind!r}")
+    if kind == "detector" and correction.stretch is not None:
+        raise ValueError("`kind` must be 'pointing' where `correction` stretches the sky, got 'detector'")
     if kind == "detector" and not (isinstance(roll, str) and roll == "zero"):
         raise ValueError(f"`roll` has no meaning with kind='detector', got {roll!r}; leave it out")

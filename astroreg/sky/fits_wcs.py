@@ -13,11 +13,19 @@ from astroreg.sky.closed_form import (
     matrix_turn,
     turned_pole,
 )
+from astroreg.sky.deformation import stretched_fits_wcs, with_plane
 from astroreg.sky.frames import axis_units, celestial_frame, pixel_to_lonlat, unit_vector
-from astroreg.sky.grid_check import GRID_TOLERANCE, first_exact, rotation_residual
+from astroreg.sky.grid_check import GRID_TOLERANCE, STRETCH_TOLERANCE, first_exact, rotation_residual
 from astroreg.sky.rotations import lonlat_to_vector, vector_to_lonlat
 
-__all__ = ["correct_fits_wcs", "detector_shift", "rotated_fits_wcs", "rotation_for"]
+__all__ = [
+    "correct_fits_wcs",
+    "detector_shift",
+    "require_stretch",
+    "rotated_fits_wcs",
+    "rotation_for",
+    "sphere_matrix_for",
+]
 
 
 def correct_fits_wcs(wcs: WCS, correction, *, kind: str, roll) -> WCS:
@@ -25,7 +33,13 @@ def correct_fits_wcs(wcs: WCS, correction, *, kind: str, roll) -> WCS:
     wcs = wcs.deepcopy()  # wcslib completes a WCS in place when it is first used
     if kind == "detector":
         return _shifted(wcs, detector_shift(wcs, correction))
-    return rotated_fits_wcs(wcs, rotation_for(wcs, correction, roll))
+    if correction.stretch is None:
+        return rotated_fits_wcs(wcs, rotation_for(wcs, correction, roll))
+    sphere = sphere_matrix_for(wcs, correction, roll)
+    plane, rotation = stretched_fits_wcs(wcs, sphere)
+    corrected = rotated_fits_wcs(with_plane(wcs, plane), rotation)
+    require_stretch(rotation_residual(wcs, corrected, sphere))
+    return corrected
 
 
 def rotated_fits_wcs(wcs: WCS, rotation: np.ndarray) -> WCS:
@@ -46,6 +60,20 @@ def rotated_fits_wcs(wcs: WCS, rotation: np.ndarray) -> WCS:
 def rotation_for(wcs, correction, roll) -> np.ndarray:
     """The 3x3 rotation of a correction, with its roll decided, in the frame of a WCS."""
     return correction.with_roll(roll).transform_to(celestial_frame(wcs)).rotation_matrix
+
+
+def sphere_matrix_for(wcs, correction, roll) -> np.ndarray:
+    """The 3x3 matrix of a correction with its stretch, as `rotation_for`."""
+    return correction.with_roll(roll).transform_to(celestial_frame(wcs)).sphere_matrix
+
+
+def require_stretch(residual: float) -> None:
+    """Refuse a stretch that the plane of projection does not take up, `residual` in pixel."""
+    if not residual < STRETCH_TOLERANCE:
+        raise CorrectionError(
+            f"the WCS cannot express the stretch of the sky: {residual:.2g} pixel off at best; measure with "
+            'geometry="rshift" or "shift", which it can'
+        )
 
 
 # -- three ways to write the rotation; None where a way does not apply ---------------------------

@@ -24,6 +24,7 @@ __all__ = [
     "UnlistedFrame",
     "axis_units",
     "celestial_frame",
+    "direction",
     "frame_rotation",
     "frame_text",
     "lonlat",
@@ -74,6 +75,8 @@ def celestial_frame(wcs) -> BaseCoordinateFrame:
     """
     if isinstance(wcs, WCS):
         return _fits_frame(wcs)
+    if not hasattr(_low_level(wcs), "world_axis_object_classes"):
+        raise TypeError(f"`wcs` must be a FITS WCS, a gWCS or another APE-14 WCS, got {type(wcs).__name__}")
     for kind, _, keywords, *_ in _low_level(wcs).world_axis_object_classes.values():
         if isinstance(kind, type) and issubclass(kind, SkyCoord):
             frame = keywords["frame"]
@@ -189,6 +192,21 @@ def lonlat(coordinate) -> tuple:
 def realize(frame, lon, lat):
     """SkyCoord at longitude and latitude (radian) in a frame."""
     return SkyCoord(frame.realize_frame(UnitSphericalRepresentation(lon * u.rad, lat * u.rad)))
+
+
+def direction(coordinate, argument: str, *, frame=None) -> SkyCoord:
+    """One position as a SkyCoord with a direction alone, in `frame` where one is given."""
+    if not isinstance(coordinate, (SkyCoord, BaseCoordinateFrame)) or not coordinate.isscalar:
+        raise TypeError(f"`{argument}` must be one SkyCoord, got {coordinate!r}")
+    place = SkyCoord(coordinate)
+    if frame is not None:
+        place = place.transform_to(frame)
+    sphere = place.data.represent_as(UnitSphericalRepresentation)
+    if not (np.isfinite(sphere.lon) and np.isfinite(sphere.lat)):
+        raise ValueError(f"`{argument}` must be finite, got {place}")
+    return realize(
+        place.frame.replicate_without_data(), sphere.lon.to_value(u.rad), sphere.lat.to_value(u.rad)
+    )
 
 
 def frame_rotation(start, end) -> np.ndarray:

@@ -8,7 +8,7 @@ from astropy.wcs.wcsapi import BaseLowLevelWCS, HighLevelWCSWrapper
 
 from astroreg.exceptions import CorrectionError
 from astroreg.sky.dispatch import check_policy
-from astroreg.sky.fits_wcs import rotation_for
+from astroreg.sky.fits_wcs import sphere_matrix_for
 from astroreg.sky.frames import celestial_frame, unit_vector
 from astroreg.sky.rotations import vector_to_lonlat
 from astroreg.sky.wrapped_wcs import RotatedWCS, ShiftedWCS, celestial_world_axes
@@ -57,14 +57,15 @@ def correct_generalized_wcs(
 
         if kind == "detector":
             return gwcs_pipeline.with_shift(wcs, _detector_shift(wcs, correction))
-        return gwcs_pipeline.with_rotation(wcs, rotation_for(wcs, correction, roll), correction, wcsinfo)
+        sphere = sphere_matrix_for(wcs, correction, roll)
+        return gwcs_pipeline.with_rotation(wcs, sphere, correction, wcsinfo)
     low_level = getattr(wcs, "low_level_wcs", wcs)
     if not isinstance(low_level, BaseLowLevelWCS):
         raise TypeError(f"`wcs` must be a FITS WCS, a gWCS or another APE-14 WCS, got {type(wcs).__name__}")
     if kind == "detector":
         corrected = ShiftedWCS(low_level, _detector_shift(low_level, correction))
     else:
-        corrected = RotatedWCS(low_level, rotation_for(low_level, correction, roll))
+        corrected = RotatedWCS(low_level, sphere_matrix_for(low_level, correction, roll))
     return corrected if low_level is wcs else HighLevelWCSWrapper(corrected)
 
 

@@ -10,6 +10,7 @@ from astroreg.sky.rotations import angular_distance, lonlat_to_vector
 
 __all__ = [
     "GRID_TOLERANCE",
+    "STRETCH_TOLERANCE",
     "field_radius",
     "first_exact",
     "grid_pixels",
@@ -19,6 +20,9 @@ __all__ = [
 
 #: largest difference, in pixel, at which a correction counts as exact
 GRID_TOLERANCE = 1e-6
+
+#: the same for a stretch: of the plane of projection instead of that about the pivot, it is not quite exact
+STRETCH_TOLERANCE = 0.01
 
 # A form that is this exact on the grid is taken at once, with a margin for the pixels between.
 SAFE_TOLERANCE = 1e-7
@@ -74,7 +78,7 @@ def rotation_residual(nominal: WCS, corrected: WCS, rotation: np.ndarray) -> flo
     nominal, corrected : `astropy.wcs.WCS`
         Both with the same size.
     rotation : ndarray, shape (3, 3)
-        R, in the frame of the WCS.
+        R, in the frame of the WCS; with a stretch, what it makes of unit vectors is normalised.
 
     Returns
     -------
@@ -93,6 +97,7 @@ def shift_residual(nominal: WCS, corrected: WCS, shift: np.ndarray) -> float:
 
 def _difference(nominal, corrected, start, end, rotation):
     wanted = lonlat_to_vector(*pixel_to_lonlat(nominal, *start)) @ rotation.T
+    wanted = wanted / np.linalg.norm(wanted, axis=-1, keepdims=True)
     found = lonlat_to_vector(*pixel_to_lonlat(corrected, *end))
     on_sky = np.isfinite(wanted[:, 0])
     if not np.any(on_sky) or np.any(on_sky != np.isfinite(found[:, 0])):

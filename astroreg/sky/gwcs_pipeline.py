@@ -27,14 +27,14 @@ _INSTALL = "correcting this WCS needs tweakwcs; install it with: pip install 'as
 
 
 def with_rotation(wcs, rotation: np.ndarray, correction, wcsinfo: dict | None = None):
-    """Return a gWCS with its sky rotated.
+    """Return a gWCS with its sky rotated, and stretched where the correction says so.
 
     Parameters
     ----------
     wcs : `gwcs.WCS`
         The nominal WCS.
     rotation : ndarray, shape (3, 3)
-        What takes nominal to true unit vectors, in the celestial frame of ``wcs``.
+        What takes nominal to true directions, in the celestial frame of ``wcs``.
     correction : SkyCorrection
         What the rotation was made of; its pivot tells where the image is.
     wcsinfo : dict or None
@@ -96,12 +96,10 @@ def _sky_rotation(wcs, rotation):
 
     lon, lat = celestial_world_axes(wcs)
     to_degree = [u.Unit(wcs.world_axis_units[axis]).to(u.deg) for axis in (lon, lat)]
-    # RotationSequence3D turns the axes, not the vectors: hence the sign
-    angles = -np.asarray(Rotation.from_matrix(rotation).as_euler("zyx", degrees=True))
     turn = (
         _scaled(to_degree)
         | SphericalToCartesian(wrap_lon_at=360)
-        | models.RotationSequence3D(angles, axes_order="zyx", name="astroreg_rotation")
+        | _linear(rotation)
         | CartesianToSpherical(wrap_lon_at=_wrap(wcs, lon))
         | _scaled([1 / scale for scale in to_degree])
     )
@@ -114,6 +112,23 @@ def _sky_rotation(wcs, rotation):
     return (
         models.Mapping(tuple(order)) | turn | models.Mapping(tuple(int(place) for place in np.argsort(order)))
     )
+
+
+def _linear(matrix):
+    """A 3x3 matrix as a model: a rotation, or rotations before and after a stretch along the axes."""
+    left, values, right = np.linalg.svd(matrix)
+    if np.allclose(values, 1, rtol=0, atol=1e-14):
+        return _turn(matrix)
+    if np.linalg.det(left) < 0:  # of both: a correction mirrors nothing
+        left, right = -left, -right
+    along = models.Scale(values[0]) & models.Scale(values[1]) & models.Scale(values[2])
+    return _turn(right) | along | _turn(left)
+
+
+def _turn(rotation):
+    # RotationSequence3D turns the axes, not the vectors: hence the sign
+    angles = -np.asarray(Rotation.from_matrix(rotation).as_euler("zyx", degrees=True))
+    return models.RotationSequence3D(angles, axes_order="zyx", name="astroreg_rotation")
 
 
 def _scaled(factors):
@@ -269,11 +284,17 @@ def _unit_vectors(wcs, pixels):
 def _residual(nominal, corrected, rotation):
     """Largest difference, in pixel, between a corrected gWCS and the rotated nominal one."""
     pixels = _pixel_grid(nominal)
-    wanted = _unit_vectors(nominal, pixels) @ rotation.T
-    beside = _unit_vectors(nominal, (pixels[0] + 0.1, *pixels[1:])) @ rotation.T
+    wanted = _turned(_unit_vectors(nominal, pixels), rotation)
+    beside = _turned(_unit_vectors(nominal, (pixels[0] + 0.1, *pixels[1:])), rotation)
     found = _unit_vectors(corrected, pixels)
     on_sky = np.isfinite(wanted[:, 0])
     if not np.any(on_sky) or np.any(on_sky != np.isfinite(found[:, 0])):
         return np.inf
     pixel = np.nanmin(angular_distance(beside, wanted)) / 0.1
     return float(np.max(angular_distance(found, wanted)[on_sky]) / pixel)
+
+
+def _turned(vectors, matrix):
+    """Unit vectors of what a matrix, which may stretch, makes of others."""
+    image = vectors @ matrix.T
+    return image / np.linalg.norm(image, axis=-1, keepdims=True)

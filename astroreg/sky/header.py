@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,12 +12,14 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 
+from astroreg.checks import argument_named, require_kind
 from astroreg.exceptions import AlreadyCorrectedError, CorrectionError
 from astroreg.sky import archive as undo
 from astroreg.sky.correction import SkyCorrection
+from astroreg.sky.deformation import stretched_fits_wcs
 from astroreg.sky.derived_keywords import refresh_derived
 from astroreg.sky.dispatch import check_policy
-from astroreg.sky.fits_wcs import detector_shift, rotation_for
+from astroreg.sky.fits_wcs import detector_shift, require_stretch, rotation_for, sphere_matrix_for
 from astroreg.sky.frames import celestial_frame, frame_text, lonlat, unit_vector
 from astroreg.sky.grid_check import (
     GRID_TOLERANCE,
@@ -26,7 +29,7 @@ from astroreg.sky.grid_check import (
     shift_residual,
 )
 from astroreg.sky.header_cards import add_card, has_lookup_tables, letter_of, read_wcs
-from astroreg.sky.header_forms import POINTING_FORMS, HeaderWCS, shifted
+from astroreg.sky.header_forms import POINTING_FORMS, HeaderWCS, plane_form, shifted
 
 __all__ = ["correct_header", "now", "package_version", "refuse_twice", "restore_header", "systematic_degrees"]
 
@@ -81,8 +84,8 @@ def correct_header(
     AlreadyCorrectedError
         If this very correction is recorded in the header.
     CorrectionError
-        If no form of keywords reproduces the correction to 1e-6 pixel, or the header has no
-        celestial WCS.
+        If no form of keywords reproduces the correction to 1e-6 pixel (0.01 pixel where it stretches the
+        sky), or the header has no celestial WCS.
 
     Notes
     -----
@@ -92,6 +95,9 @@ def correct_header(
     if not isinstance(header, fits.Header):
         raise TypeError(f"`header` must be an astropy.io.fits.Header, got {type(header).__name__}")
     check_policy(correction, kind, roll)
+    _check_texts(key, history)
+    if fobj is not None:
+        require_kind(fobj, fits.HDUList, "fobj", "give the HDUList of the file, or None")
     refuse_twice(header, correction, key)
     letter = undo.free_letter(header, key, archive)
     source = HeaderWCS(header, read_wcs(header, key, fobj), key)
@@ -127,6 +133,8 @@ def restore_header(header: fits.Header) -> fits.Header:
     CorrectionError
         If the header holds no correction, or its archive has been damaged.
     """
+    if not isinstance(header, fits.Header):
+        raise TypeError(f"`header` must be an astropy.io.fits.Header, got {type(header).__name__}")
     found = undo.records(header)
     if not found:
         raise CorrectionError("`header` holds no correction made by astroreg; there is nothing to undo")
@@ -156,7 +164,23 @@ def _edited(source, correction, kind, fobj):
     """The header with the correction in its WCS cards, checked by reading it again."""
     if kind == "detector":
         return _shifted(source, correction, fobj)
-    rotation = rotation_for(source.wcs, correction, "zero")
+    if correction.stretch is not None:
+        return _stretched(source, correction, fobj)
+    return _rotated(source, rotation_for(source.wcs, correction, "zero"), fobj)
+
+
+def _stretched(source, correction, fobj):
+    """The header with the stretch in its linear matrix, then rotated."""
+    sphere = sphere_matrix_for(source.wcs, correction, "zero")
+    plane, rotation = stretched_fits_wcs(source.wcs, sphere)
+    header = plane_form(source, plane)
+    wider = HeaderWCS(header, read_wcs(header, source.key, fobj), source.key)
+    edited = _rotated(wider, rotation, fobj)
+    require_stretch(_residual(edited, source, fobj, lambda wcs: rotation_residual(source.wcs, wcs, sphere)))
+    return edited
+
+
+def _rotated(source, rotation, fobj):
     forms = (form(source, rotation) for form in POINTING_FORMS)
     residual, edited = first_exact(
         (_residual(form, source, fobj, lambda wcs: rotation_residual(source.wcs, wcs, rotation)), form)
@@ -210,10 +234,21 @@ def _set_errors(header, source, correction, systematic):
 
 def systematic_degrees(systematic: u.Quantity) -> np.ndarray:
     """Return a systematic error, one angle or two (lon, lat), as two numbers in degree."""
-    try:
-        return np.array(np.broadcast_to(u.Quantity(systematic).to_value(u.deg), 2))
-    except (u.UnitConversionError, ValueError) as error:
-        raise ValueError(f"`systematic` must be an angle or two, got {systematic!r}") from error
+    with argument_named("systematic", "give an angle or two (lon, lat), such as 0.1 * u.arcsec"):
+        values = np.array(np.broadcast_to(u.Quantity(systematic).to_value(u.deg), 2))
+        if not (np.isfinite(values) & (values >= 0)).all():
+            raise ValueError(f"{systematic} is not finite and >= 0")
+        return values
+
+
+def _check_texts(key, history):
+    """Refuse a letter that is none, and lines of HISTORY that cannot stand in a header."""
+    if not isinstance(key, str) or not re.fullmatch("[A-Z ]", key):
+        raise ValueError(f"`key` must be ' ' or one letter from A to Z, got {key!r}")
+    if isinstance(history, str) or not isinstance(history, Sequence):
+        raise TypeError(f"`history` must be a sequence of str, got {history!r}")
+    for line in history:
+        require_kind(line, str, "history", "give lines of text")
 
 
 def _set_axis_values(header, source, stem, values, comment):
@@ -263,6 +298,11 @@ def _history(source, correction, roll, kind, letter):
     yield (
         f"kind {kind}" if kind == "detector" else f"kind {kind}, roll {_roll_text(source, correction, roll)}"
     )
+    if abs(correction.roll.value) > 1e-9:
+        yield f"turned by {correction.roll.value:+.7f} deg (North through East) about the pivot"
+    if correction.stretch is not None:
+        (a, b), (_, d) = correction.stretch
+        yield f"stretched about it, before, by lon {a:.8f} lat {d:.8f} across {b:+.8f}"
     yield (
         f"nominal WCS archived under letter {letter}" if letter else "nominal WCS kept in the ARnnUmmm cards"
     )

@@ -25,6 +25,7 @@ __all__ = [
     "quiet_astropy",
     "read_wcs",
     "set_number",
+    "sound_wcs",
     "wcs_keywords",
 ]
 
@@ -35,6 +36,7 @@ LETTERED = (
     r"(?:CD|PC)\d+_\d+|(?:PV|PS)\d+_\d+)"
 )
 # Tables in other HDUs: of distortions before the matrix (CPDIS) and of the detector (D2IM).
+RECORD = re.compile(r"D[PQ]\d+[A-Z]?\.(.+)")
 LOOKUP = re.compile(r"(?:CPDIS|CPERR|DP|D2IMDIS|D2IMERR)\d+(?:\..*)?|D2IMEXT|AXISCORR")
 
 
@@ -67,6 +69,34 @@ def quiet_astropy():
         log.setLevel(level)
 
 
+def sound_wcs(header: fits.Header, fobj=None, key: str = " ") -> WCS:
+    """The WCS of a header, of which wcslib can be asked without harm.
+
+    Record-valued cards (DPja, DQia) that stand twice, or that count more axes than there are, make
+    wcslib write beyond the end of its arrays.
+
+    Raises
+    ------
+    CorrectionError
+        If there are such cards; whatever else is wrong is told by `~astropy.wcs.WCS`.
+    """
+    seen: set[str] = set()
+    for card in header.cards:
+        match = RECORD.fullmatch(str(card.keyword).upper())
+        if not match:
+            continue
+        if match[0] in seen:
+            raise CorrectionError(f"{match[0]} stands twice in `header`; remove the wrong one")
+        seen.add(match[0])
+        if match[1] == "NAXES" and not (_is_number(card.value) and 1 <= card.value <= 9):
+            raise CorrectionError(f"{match[0]} is {card.value!r} in `header`; it must be from 1 to 9")
+    return WCS(header, fobj, key=key)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def read_wcs(header: fits.Header, key: str, fobj=None) -> WCS:
     """The WCS of a header, without any of astropy's remarks on repaired keywords.
 
@@ -84,7 +114,7 @@ def read_wcs(header: fits.Header, key: str, fobj=None) -> WCS:
             text.remove(name, ignore_missing=True, remove_all=True)
     try:
         with quiet_astropy():
-            wcs = WCS(text, fobj, key=key)
+            wcs = sound_wcs(text, fobj, key)
             wcs.wcs.set()
     except (ValueError, KeyError, TypeError, AssertionError, MemoryError, fits.VerifyError) as error:
         reason = (str(error).strip() or repr(error)).splitlines()[-1]

@@ -6,6 +6,7 @@ apply. None of them checks its result: `astroreg.sky.header` re-reads it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ from astroreg.sky.header_cards import (
     set_number,
 )
 
-__all__ = ["POINTING_FORMS", "HeaderWCS", "shifted"]
+__all__ = ["POINTING_FORMS", "HeaderWCS", "plane_form", "shifted"]
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,43 @@ def matrix_form(source: HeaderWCS, rotation: np.ndarray) -> fits.Header | None:
     turn = matrix_turn(source.wcs, pole)
     header = source.header.copy()
     _set_crval(header, source, pole)
+    found = _turn_matrices(header, source, turn)
+    if not source.letter:
+        found |= _turn_crota(header, source, np.degrees(np.arctan2(turn[1, 0], turn[0, 0])))
+    if not found:
+        _turn_matrices(header, source, turn, force=True)
+    return header
+
+
+def plane_form(source: HeaderWCS, plane: np.ndarray) -> fits.Header:
+    """The (lon, lat) rows of every form of the linear matrix multiplied by a 2x2 matrix, in degrees.
+
+    CROTAi cannot hold it: it becomes PCi_j, as wcslib reads it.
+    """
+    header = source.header.copy()
+    crota = [f"CROTA{axis}" for axis in range(1, source.wcs.naxis + 1) if not source.letter]
+    crota = [name for name in crota if name in header]
+    if crota and not any(re.fullmatch(r"CD\d+_\d+|PC\d+_\d+|PC\d{6}", name) for name in header):
+        for (row, column), value in np.ndenumerate(source.wcs.wcs.get_pc()):
+            if value != float(row == column):
+                set_number(header, f"PC{row + 1}_{column + 1}", value, "linear transformation matrix")
+    for name in crota:
+        header.remove(name)
+    if not _turn_matrices(header, source, plane):
+        _turn_matrices(header, source, plane, force=True)
+    return header
+
+
+def _turn_matrices(header, source, turn, *, force=False):
+    """Multiply the rows of all families of matrix cards; with `force` PCi_j where there is none."""
     units = np.array(source.units)
     scale = units * [number(header, source.name(f"CDELT{axis}"), 1.0) for axis in source.axes]
     found = _turn_rows(header, source, "CD{}_{}", turn * units / units[:, np.newaxis], identity=False)
     pc_turn = turn * scale / scale[:, np.newaxis]
-    found |= _turn_rows(header, source, "PC{}_{}", pc_turn, identity=True)
+    found |= _turn_rows(header, source, "PC{}_{}", pc_turn, identity=True, force=force)
     if not source.letter:
         found |= _turn_rows(header, source, "PC{:03d}{:03d}", pc_turn, identity=True)
-        found |= _turn_crota(header, source, np.degrees(np.arctan2(turn[1, 0], turn[0, 0])))
-    if not found:
-        _turn_rows(header, source, "PC{}_{}", pc_turn, identity=True, force=True)
-    return header
+    return found
 
 
 def _set_crval(header, source, pole):

@@ -15,21 +15,28 @@ from astroreg.sky.rotations import (
     vector_to_lonlat,
 )
 
-__all__ = ["twist_of_kept_position_angle", "with_roll"]
+__all__ = ["check_roll", "twist_of_kept_position_angle", "with_roll"]
 
 
 def with_roll(correction, roll) -> np.ndarray:
     """The rotation vector of a correction under a roll policy (see `SkyCorrection.with_roll`)."""
-    if isinstance(roll, str):
-        if roll == "zero":
-            return correction.rotation_vector
-        if roll == "keep-pa":
-            return matrix_to_rotation_vector(_keep_position_angle(correction))
-    elif isinstance(roll, u.Quantity) and roll.isscalar and roll.unit.is_equivalent(u.rad):
+    check_roll(roll)
+    if isinstance(roll, u.Quantity):
         return matrix_to_rotation_vector(
             _turn_about_true_pivot(correction, roll) @ correction.rotation_matrix
         )
-    raise ValueError(f"`roll` must be 'zero', 'keep-pa' or one angle (a Quantity), got {roll!r}")
+    if roll == "zero":
+        return correction.rotation_vector
+    return matrix_to_rotation_vector(_keep_position_angle(correction))
+
+
+def check_roll(roll) -> None:
+    """Refuse what is neither a policy nor one finite angle."""
+    if isinstance(roll, str) and roll in ("zero", "keep-pa"):
+        return
+    is_angle = isinstance(roll, u.Quantity) and roll.isscalar and roll.unit.is_equivalent(u.rad)
+    if not (is_angle and np.isfinite(roll)):
+        raise ValueError(f"`roll` must be 'zero', 'keep-pa' or one angle (a Quantity), got {roll!r}")
 
 
 def twist_of_kept_position_angle(correction) -> u.Quantity:

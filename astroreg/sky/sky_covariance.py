@@ -7,6 +7,7 @@ from typing import NamedTuple
 import astropy.units as u
 import numpy as np
 
+from astroreg.checks import argument_named
 from astroreg.exceptions import CorrectionError
 from astroreg.sky.frames import pixel_to_lonlat
 from astroreg.sky.rotations import local_basis, lonlat_to_vector
@@ -45,12 +46,8 @@ def checked(covariance):
     """Return a (2, 2) covariance in arcsec2, or raise; `None` stays `None`."""
     if covariance is None:
         return None
-    try:
+    with argument_named("covariance", "it must have the unit of an angle squared and shape (2, 2)"):
         values = u.Quantity(covariance).to_value(u.arcsec**2)
-    except u.UnitConversionError as error:
-        raise ValueError(
-            f"`covariance` must have the unit of an angle squared, got {u.Quantity(covariance).unit}"
-        ) from error
     if values.shape != (2, 2):
         raise ValueError(f"`covariance` must have shape (2, 2), got {values.shape}")
     scale = np.max(np.abs(values))
@@ -65,9 +62,9 @@ def checked(covariance):
 
 def in_pixel(value, shape, argument, *, power=1):
     """Plain float array, in pixel to a power, of a Quantity in pixel or of plain numbers."""
-    plain = (
-        value.to_value(u.pixel**power) if isinstance(value, u.Quantity) else np.asarray(value, dtype=float)
-    )
+    with argument_named(argument, f"give numbers of shape {shape}, in pixels"):
+        is_quantity = isinstance(value, u.Quantity)
+        plain = value.to_value(u.pixel**power) if is_quantity else np.asarray(value, dtype=float)
     if plain.shape != shape or not np.all(np.isfinite(plain)):
         raise ValueError(f"`{argument}` must be finite with shape {shape}, got {plain}")
     return np.asarray(plain, dtype=float)

@@ -57,7 +57,7 @@ class RotatedWCS(BaseWCSWrapper):
     wcs : `~astropy.wcs.wcsapi.BaseLowLevelWCS`
         The nominal WCS.
     rotation : ndarray, shape (3, 3)
-        What takes nominal to true unit vectors, in the celestial frame of ``wcs``.
+        What takes nominal to true directions, in the celestial frame of ``wcs``; it may stretch.
     """
 
     serializable = False
@@ -103,7 +103,7 @@ class RotatedWCS(BaseWCSWrapper):
         -------
         tuple of ndarray
         """
-        return self._wcs.world_to_pixel_values(*self._turned(world_arrays, self.rotation.T))
+        return self._wcs.world_to_pixel_values(*self._turned(world_arrays, np.linalg.inv(self.rotation)))
 
     def _turned(self, world, rotation):
         values = list(world)

@@ -41,7 +41,7 @@ def check_scheduler(scheduler: str | None, client: Any, workers: int | None) -> 
     ValueError
         If the choice is unknown or contradicts itself.
     """
-    if scheduler is not None and scheduler not in SCHEDULERS:
+    if scheduler is not None and not (isinstance(scheduler, str) and scheduler in SCHEDULERS):
         raise ValueError(f"`scheduler` must be 'threads', 'processes' or None, got {scheduler!r}")
     if client is not None and (scheduler is not None or workers is not None):
         raise ValueError("`client` has workers of its own; leave `scheduler` and `workers` None with it")

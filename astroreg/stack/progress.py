@@ -8,7 +8,24 @@ from typing import Any
 
 from astropy.utils.console import ProgressBar
 
-__all__ = ["progress_of"]
+__all__ = ["check_progress", "progress_of"]
+
+
+def check_progress(bar: Any) -> None:
+    """Refuse what is neither True, False, None nor a function.
+
+    Parameters
+    ----------
+    bar : callable, bool or None
+        As ``progress_bar`` of `astroreg.stack.align_stack`.
+
+    Raises
+    ------
+    TypeError
+        If it is none of them.
+    """
+    if not (bar is None or isinstance(bar, bool) or callable(bar)):
+        raise TypeError(f"`progress_bar` must be True, False or a function such as tqdm.tqdm, got {bar!r}")
 
 
 def progress_of(items: Iterable, total: int, what: str, bar: Any) -> Iterator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,8 +18,11 @@ from astroreg.sky import SkyCorrection, correct_wcs
 from astroreg.stack.flags import StackFlag, describe_stack
 from astroreg.stack.journal import pairs_table
 from astroreg.stack.pairs import PairShift
+from astroreg.stack.summary import to_html, to_text
 
 __all__ = ["StackImage", "StackResult"]
+
+_NAMED = 12  # images whose names a legend holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,19 +262,39 @@ class StackResult:
         """
         return self.closures.copy()
 
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the corrections of all images as shifts with their errors.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; the default is a new figure.
+
+        Returns
+        -------
+        list of Artist
+            What was drawn, see `astroreg.plotting.plot_shifts`.
+
+        Raises
+        ------
+        ValueError
+            If no image has a correction.
+        """
+        from astroreg.plotting import plot_shifts
+
+        named = {os.path.basename(label): shift for label, shift in self.shifts.items()}
+        # A legend has room for so many names, which must differ.
+        legible = len(self.shifts) <= _NAMED and len(named) == len(self.shifts)
+        return plot_shifts(named if legible else list(self.shifts.values()), ax=ax)
+
     def __str__(self) -> str:
-        n_good = sum(image.ok for image in self.images)
-        lines = [f"{n_good} of {len(self.images)} images corrected, relative to {self.reference}"]
-        if self.dof:
-            lines.append(f"reduced chi2 {self.reduced_chi2:.2f} ({self.dof} degrees of freedom)")
-        lines.append(f"{sum(self.used)} of {len(self.pairs)} pairs used")
-        for image in self.flagged:
-            words = image.error or " ".join(describe_stack(image.flags & StackFlag.UNTRUSTED))
-            lines.append(f"not corrected: {image.label}: {words}")
-        return "\n".join(lines)
+        return to_text(self)
 
     def __repr__(self) -> str:
         return f"<StackResult: {str(self).splitlines()[0]}>"
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
 
 
 # Columns of `StackResult.to_table` with their units.

@@ -11,17 +11,27 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from astroreg.checks import (
+    argument_named,
+    parse_callable,
+    parse_choice,
+    parse_flag,
+    parse_fraction,
+    parse_path,
+    parse_positive,
+)
 from astroreg.exceptions import AstroregWarning
-from astroreg.inputs import Frame, as_frame, parse_fraction, parse_positive
+from astroreg.inputs import Frame, as_frame, parse_max_shift
 from astroreg.methods import chi2_shift
 from astroreg.results import ShiftResult
+from astroreg.sky.roll import check_roll
 from astroreg.stack.assembly import assembled
 from astroreg.stack.execution import Runner, check_scheduler, executor
 from astroreg.stack.geometry import Layout, common_frame
 from astroreg.stack.graph import chosen_pairs
 from astroreg.stack.journal import Journal
 from astroreg.stack.pairs import PairShift, measure_pair, one_line
-from astroreg.stack.progress import progress_of
+from astroreg.stack.progress import check_progress, progress_of
 from astroreg.stack.result import StackResult
 from astroreg.stack.survey import Survey, forget_frames, survey
 
@@ -135,7 +145,7 @@ def align_stack(
     --------
     >>> from astropy import units as u
     >>> from astroreg.simulation import SphericalSky, tan_wcs
-    >>> from astroreg.stack import align_stack
+    >>> from astroreg import align_stack
     >>> sky, wcs = SphericalSky(radius=1 * u.arcmin, rng=1), tan_wcs((40, 40))
     >>> images = [sky.observe(wcs, fwhm=3 * u.arcsec, noise=0.02, rng=seed) for seed in range(3)]
     >>> result = align_stack(images, reference="joint", max_shift=4, workers=1)
@@ -143,6 +153,13 @@ def align_stack(
     (True, 3, 2)
     """
     check_scheduler(scheduler, client, workers)
+    _check(method, kind, roll, uncertainty, max_shift)
+    iterations = parse_positive(iterations, argument="iterations", integer=True)
+    parse_flag(match_beams, "match_beams")
+    parse_flag(resume, "resume")
+    if results_file is not None:
+        parse_path(results_file, "results_file")
+    check_progress(progress_bar)
     neighbours = parse_positive(neighbours, argument="neighbours", integer=True)
     workers = None if workers is None else parse_positive(workers, argument="workers", integer=True)
     min_overlap = parse_fraction(min_overlap, argument="min_overlap")
@@ -177,6 +194,19 @@ def align_stack(
     return result
 
 
+def _check(method, kind, roll, uncertainty, max_shift) -> None:
+    """Refuse options that every pair would refuse."""
+    parse_callable(method, "method", mend="give a method such as chi2_shift")
+    parse_choice(kind, ("pointing", "detector"), argument="kind")
+    check_roll(roll)
+    if uncertainty is not None:
+        parse_choice(uncertainty, ("attached", "empirical"), argument="uncertainty")
+    if isinstance(max_shift, u.Quantity) and max_shift.unit.is_equivalent(u.rad) and max_shift.isscalar:
+        # each image turns the angle into its own pixels
+        max_shift = max_shift.to_value(u.rad)
+    parse_max_shift(max_shift, None, (1, 1))
+
+
 def _is_place(reference: Any) -> bool:
     return isinstance(reference, (int, np.integer)) and not isinstance(reference, bool)
 
@@ -189,7 +219,8 @@ def _with_reference(images: Sequence[Any], reference: Any) -> tuple[list[Any], i
     """Return the images, one from outside behind them; the place of the reference; how many are stacked."""
     if isinstance(images, (str, os.PathLike)) or not hasattr(images, "__iter__"):
         raise TypeError(f"`images` must be a sequence of images, got {type(images).__name__}")
-    images = list(images)
+    with argument_named("images", "give a sequence of images"):
+        images = list(images)
     if not images:
         raise ValueError("`images` is empty; give at least one image")
     if _is_joint(reference):
@@ -207,7 +238,9 @@ def _group_numbers(groups: Sequence[Any] | None, total: int, count: int) -> np.n
     """Return the number of the group of each image, in the order in which they first appear."""
     if groups is None:
         return np.arange(total)
-    names = list(groups)
+    with argument_named("groups", "give a name for each image"):
+        names = list(groups)
+        hash(tuple(names))
     if len(names) != count:
         raise ValueError(f"`groups` has {len(names)} names for {count} images; give one for each")
     seen: dict[Any, int] = {}
@@ -219,7 +252,8 @@ def _group_weights(weights, numbers: np.ndarray, reference: Any) -> np.ndarray:
     """Return the weight of each group in the mean: the sum of those of its images."""
     if weights is None:
         return np.ones(numbers.max() + 1)
-    values = np.array(list(weights), float)
+    with argument_named("weights", "give a positive number for each image"):
+        values = np.array(list(weights), float)
     if not _is_joint(reference):
         raise ValueError(
             '`weights` are for reference="joint"; leave them None where one image is the reference'

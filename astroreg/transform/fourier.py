@@ -9,15 +9,18 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from numpy.typing import ArrayLike
 
+from astroreg.checks import argument_named
 from astroreg.grids import shifted_wcs
 from astroreg.inpaint import fill_bad
 from astroreg.inputs import as_frame, parse_boundary, parse_positive
+from astroreg.memory import require_memory
 from astroreg.transform.bandlimited import axis_matrix, continued, shift_periodic, shift_variance_periodic
 from astroreg.transform.outputs import wrapped_like
 from astroreg.transform.zoomed_wcs import zoomed_wcs
 
 __all__ = ["shift_image", "zoom_image"]
 
+_MOST = 1e5
 PAD = 16  # pixels of continuation beyond each edge; more changes nothing that can be measured
 ON_PIXEL = 1e-9  # pixels; a position closer than this to a pixel's centre is that pixel
 
@@ -160,8 +163,13 @@ def zoom_image(
     if factor < 1:
         raise ValueError(f"`factor` must be >= 1, got {factor}; average pixels for a coarser grid")
     if shape is None:
+        if factor > _MOST:
+            raise ValueError(f"`factor` must be at most {_MOST:g} where `shape` is not given, got {factor:g}")
         shape = tuple(round(n * factor) for n in frame.shape)
-    shape = tuple(parse_positive(n, argument="shape", integer=True) for n in shape)
+    shape = _two_sizes(shape)
+    # matrices of the interpolation, and three planes of the output
+    needed = 8 * (3 * shape[0] * shape[1] + sum(a * b for a, b in zip(shape, frame.shape, strict=True)))
+    require_memory(needed, f"an image of shape {shape}", "give a smaller `factor` or `shape`")
     center = _center(center, frame)
     positions = [c + (np.arange(n) - (n - 1) / 2) / factor for c, n in zip(center[::-1], shape, strict=True)]
     wrap = boundary == "wrap"
@@ -174,13 +182,21 @@ def zoom_image(
 
 def _pair(value, argument):
     """Return two finite pixel numbers as an array."""
-    try:
-        pair = np.asarray(u.Quantity(value, u.pixel).value, dtype=float)
-    except (TypeError, ValueError, u.UnitsError) as error:
-        raise TypeError(f"`{argument}` must be (x, y) in pixels, got {value!r}") from error
+    with argument_named(argument, "give (x, y) in pixels"):
+        pair = np.asarray(u.Quantity(value, u.pixel).value)
+        if pair.dtype.kind not in "iuf":
+            raise TypeError(f"numbers of the kind {pair.dtype}")
+        pair = pair.astype(float)
     if pair.shape != (2,) or not np.isfinite(pair).all():
         raise ValueError(f"`{argument}` must be two finite numbers (x, y) in pixels, got {value!r}")
     return pair
+
+
+def _two_sizes(shape):
+    """Return the shape (ny, nx) of an output."""
+    if not isinstance(shape, (tuple, list)) or len(shape) != 2:
+        raise TypeError(f"`shape` must be two whole numbers (ny, nx), got {shape!r}")
+    return tuple(parse_positive(n, argument="shape", integer=True) for n in shape)
 
 
 def _center(center, frame):
@@ -191,6 +207,8 @@ def _center(center, frame):
         return _pair(center, "center")
     if frame.wcs is None:
         raise ValueError("`center` is a SkyCoord, but `image` has no WCS; give pixels (x, y)")
+    if not center.isscalar:
+        raise ValueError(f"`center` must be one place, got {center.size}")
     return _pair(np.array(frame.wcs.world_to_pixel(center), dtype=float), "center")
 
 

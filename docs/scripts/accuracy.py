@@ -50,10 +50,10 @@ class Timed:
             self.seconds += time.process_time() - start
 
 
-def measure(name: str, n: int) -> Table:
+def measure(name: str, n: int, methods=None) -> Table:
     """Return the figures of one scene over `n` draws of the noise, a row for each method and axis."""
     # The noise of a scene depends on its name alone: not on the order, nor on what else is measured.
-    timed = {method: Timed(call) for method, call in METHODS.items()}
+    timed = {method: Timed(call) for method, call in (methods or METHODS).items()}
     drawn = compare_methods(SCENES[name].pair(), methods=timed, n_draws=n, rng=zlib.crc32(name.encode()))
     return Table([_figures(name, row, timed[row["method"]].seconds / n) for row in drawn])
 
@@ -84,50 +84,53 @@ def read(path: Path) -> dict[str, Table]:
     return {name: table[table["scene"] == name] for name in SCENES if name in table["scene"]}
 
 
-def write(path: Path, measured: dict[str, Table]) -> None:
+def write(path: Path, measured: dict[str, Table], meta=()) -> None:
     """Write the tables in the order of the scenes; what stands there is replaced when all is written."""
     table = vstack([measured[name] for name in SCENES if name in measured], metadata_conflicts="silent")
-    table.meta = {"astroreg": astroreg.__version__, "numpy": np.__version__}
+    table.meta = {"astroreg": astroreg.__version__, "numpy": np.__version__, **dict(meta)}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
     table.write(temporary, format="ascii.ecsv", overwrite=True)
     temporary.replace(path)
 
 
-def run(names, n: int, path: Path, *, processes: int = 1, fresh: bool = False) -> None:
+def run(names, n: int, path: Path, *, processes: int = 1, fresh: bool = False, methods=None, meta=()) -> None:
     """Measure what is missing in the file, and write it after every scene."""
     measured = read(path)
     missing = [name for name in names if fresh or name not in measured or measured[name]["n_draws"].min() < n]
-    for done, (name, table) in enumerate(_results(missing, n, processes), start=1):
+    for done, (name, table) in enumerate(_results(missing, n, processes, methods), start=1):
         measured[name] = table
-        write(path, measured)
+        write(path, measured, meta)
         print(f"{done}/{len(missing)} {name}", file=sys.stderr, flush=True)
 
 
-def _results(names, n, processes):
+def _results(names, n, processes, methods):
     """Yield (name, table) as they are ready."""
     if processes == 1:
-        yield from ((name, measure(name, n)) for name in names)
+        yield from ((name, measure(name, n, methods)) for name in names)
         return
     with ProcessPoolExecutor(processes) as pool:
-        futures = {pool.submit(measure, name, n): name for name in names}
+        futures = {pool.submit(measure, name, n, methods): name for name in names}
         yield from ((futures[future], future.result()) for future in as_completed(futures))
 
 
-def main(arguments=None) -> None:
+def main(*, methods=None, output=FILE, draws=1000, description=__doc__, meta=()) -> None:
     """Run from the command line."""
     formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("-n", type=int, default=1000, help="draws of the noise a scene (default 1000)")
+    parser = argparse.ArgumentParser(description=description, formatter_class=formatter)
+    parser.add_argument(
+        "-n", type=int, default=draws, help="draws of the noise a scene (default: %(default)s)"
+    )
     names = list(SCENES)
     parser.add_argument(
         "--scenes", nargs="+", choices=names, default=names, metavar="SCENE", help=", ".join(names)
     )
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="default: one a core")
-    parser.add_argument("--output", type=Path, default=FILE, help="default: %(default)s")
+    parser.add_argument("--output", type=Path, default=output, help="default: %(default)s")
     parser.add_argument("--fresh", action="store_true", help="measure again what the file holds already")
-    options = parser.parse_args(arguments)
-    run(options.scenes, options.n, options.output, processes=options.processes, fresh=options.fresh)
+    options = parser.parse_args()
+    how = {"processes": options.processes, "fresh": options.fresh, "methods": methods, "meta": meta}
+    run(options.scenes, options.n, options.output, **how)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,12 @@ BOLD = 3.0  # sampling errors from what it should be
 class FromFile(SphinxDirective):
     """A directive that writes reStructuredText made of the measured figures."""
 
+    file = FILE
+
     def run(self):
-        self.env.note_dependency(str(FILE))
+        self.env.note_dependency(str(self.file))
         container = nodes.Element()
-        lines = StringList(self.lines(vstack(list(read(FILE).values()))), source=str(FILE))
+        lines = StringList(self.lines(vstack(list(read(self.file).values()))), source=str(self.file))
         self.state.nested_parse(lines, self.content_offset, container)
         return container.children
 
@@ -51,7 +53,7 @@ class Scenes(FromFile):
         for name in dict.fromkeys(table["scene"]):
             limits = ", ".join(f"{limit:.4f}" for limit in table[table["scene"] == name]["limit"][:2])
             rows.append((name, SCENES[name].words, limits))
-        return _list_table(("scene", "what it is", "limit (x, y), pixel"), rows, widths="20 60 20")
+        return list_table(("scene", "what it is", "limit (x, y), pixel"), rows, widths="20 60 20")
 
 
 class Figures(FromFile):
@@ -67,7 +69,7 @@ class Figures(FromFile):
             x, y = table[(table["scene"] == name) & (table["method"] == method)]
             rows.append((name, *_cells(x, y)))
         titles = ("scene", "rms/limit", "bias/rms", "quoted/rms", "inside", "gross", "flagged")
-        return _list_table(titles, rows, widths="28 14 14 14 14 8 8")
+        return list_table(titles, rows, widths="28 14 14 14 14 8 8")
 
 
 class Cost(FromFile):
@@ -75,17 +77,20 @@ class Cost(FromFile):
 
     def lines(self, table):
         rows = []
-        fastest = min(_typical(table, name, "milliseconds") for name in METHODS)
+        fastest = min(typical(table, name, "milliseconds") for name in METHODS)
         for name in METHODS:
-            cost = _typical(table, name, "milliseconds") / fastest
-            efficiency, quoted = (_typical(table, name, key) for key in ("efficiency", "quoted"))
+            cost = typical(table, name, "milliseconds") / fastest
+            efficiency, quoted = (typical(table, name, key) for key in ("efficiency", "quoted"))
             rows.append((f"``{name}``", f"{cost:.1f}", f"{efficiency:.2f}", f"{quoted:.2f}"))
         titles = ("method", "time, relative", "rms/limit", "quoted/rms")
-        return _list_table(titles, rows, widths="34 22 22 22")
+        return list_table(titles, rows, widths="34 22 22 22")
 
 
-def _typical(table, method, key):
-    return float(np.nanmedian(table[table["method"] == method][key]))
+def typical(table, method, key):
+    """Return the median over the scenes, NaN where there is none."""
+    known = table[table["method"] == method][key]
+    known = known[np.isfinite(known)]
+    return float(np.median(known)) if len(known) else np.nan
 
 
 def _cells(x, y):
@@ -103,7 +108,8 @@ def _cells(x, y):
     yield str(x["flagged"])
 
 
-def _list_table(titles, rows, *, widths):
+def list_table(titles, rows, *, widths):
+    """Return the lines of a table."""
     lines = [".. list-table::", "   :header-rows: 1", f"   :widths: {widths}", ""]
     for row in (titles, *rows):
         lines += [f"   {'*' if n == 0 else ' '} - {cell}" for n, cell in enumerate(row)]

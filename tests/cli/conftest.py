@@ -53,7 +53,9 @@ def usage(capsys):
         assert caught.value.code == 2
         captured = capsys.readouterr()
         assert captured.out == ""
-        assert "usage: astroreg" in captured.err
+        # Two lines: what is wrong, and where all options stand.
+        assert captured.err.startswith("astroreg") and captured.err.endswith("--help)\n")
+        assert captured.err.count("\n") == 2
         return captured.err
 
     return call

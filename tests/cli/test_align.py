@@ -344,6 +344,36 @@ def test_report(run, files, name, status):
     assert ("CRVAL1" in text) == (status == 0)  # what changed in the header
 
 
+def test_reports_of_several_images_in_a_folder(run, files):
+    images = [files / "image.fits", files / "noise.fits", files / "missing.fits"]
+    pages = files / "made" / "pages"
+    answer = run("align", files / "reference.fits", *images, "--report", pages)
+    assert answer.status == 1
+    assert answer.out.endswith("1 of 3 images have an answer that can be trusted; 0 written\n")
+    assert sorted(path.name for path in pages.iterdir()) == ["image.html", "noise.html"]
+    again = run("align", files / "reference.fits", *images[:2], "--report", pages)
+    assert again.status == 1 and "image.html exists" in again.err
+
+
+def test_reports_of_one_name(run, files):
+    (files / "other").mkdir()
+    (files / "other" / "image.fits").write_bytes((files / "image.fits").read_bytes())
+    images = [files / "image.fits", files / "other" / "image.fits"]
+    answer = run("align", files / "reference.fits", *images, "--report", files / "pages")
+    assert answer.status == 1 and "two images would be reported in" in answer.err
+
+
+def test_beams_that_no_header_tells(run, files):
+    arguments = ["align", files / "reference.fits", files / "turned.fits", "--dry-run"]
+    beams = ["--reference-beam", "3arcsec", "--image-beam", "4.5arcsec"]
+    plain, told = (run(*arguments, *more) for more in ([], beams))
+    assert plain.status == 0
+    # The two have the same beam of 3 arcsec: a reference smoothed to 4.5 misses what the image resolves.
+    assert "BAD_CHI2" in told.err and "BAD_CHI2" not in plain.err
+    alone = run(*arguments, "--reference-beam", "3arcsec")
+    assert alone.status == 1 and "image_beam" in alone.err
+
+
 def test_empirical_errors(run, files):
     answer = run("align", files / "reference.fits", files / "image.fits", "--dry-run", "--empirical")
     assert "(chi2_shift, empirical uncertainty)" in answer.out
@@ -361,7 +391,7 @@ def test_verbose_tells_the_passes_and_quiet_nothing(run, files):
         (["r", "i"], "where to? give -o OUT or --out-dir DIR"),
         (["r", "i", "j", "-o", "o"], "-o is for one image"),
         (["r", "i", "j", "--head", "h"], "--head is for one image"),
-        (["r", "i", "j", "--out-dir", "d", "--report", "p"], "--report is for one image"),
+        (["r", "i", "j", "--out-dir", "d", "--report", "p.html"], "for several name a folder"),
         (["r", "i", "-o", "o", "--out-dir", "d"], "not allowed with"),
         (["r", "-o", "o"], "required: IMAGE"),
         (["r", "i", "-o", "o", "--max-shift", "5kg"], "'5kg' is no length > 0; write it as 5arcsec"),

@@ -19,7 +19,7 @@ from astroreg.cli import undo as undo_command
 from astroreg.cli.status import Status
 from astroreg.cli.terminal import Terminal, one_line, safe
 
-COMMANDS = ["align", "measure", "undo", "calibrate", "demo"]
+COMMANDS = ["align", "measure", "undo", "stack", "calibrate", "demo"]
 
 
 def test_version(capsys):
@@ -50,8 +50,13 @@ def test_the_examples_can_be_parsed(command):
         assert program.build_parser().parse_args(example.split()).command == command
 
 
-def test_no_command(usage):
-    assert "required: COMMAND" in usage()
+def test_no_command_shows_them_all(run):
+    answer = run()
+    assert (answer.status, answer.out) == (2, "")
+    assert all(f"\n    {command}" in answer.err for command in COMMANDS)
+
+
+def test_an_unknown_command(usage):
     assert "invalid choice: 'fly'" in usage("fly")
 
 

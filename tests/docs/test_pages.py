@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGES = {".rst", ".ipynb"}
 
 
 def documented_modules():
@@ -23,7 +24,9 @@ def test_changes_name_everything_public():
 
 def test_every_page_can_be_found():
     docs = ROOT / "docs"
-    pages = {str(path.relative_to(docs).with_suffix("")) for path in docs.rglob("*.rst")}
+    pages = {
+        str(path.relative_to(docs).with_suffix("")) for path in docs.rglob("*.*") if path.suffix in PAGES
+    }
     pages -= {page for page in pages if page.startswith(("_build/", "api/"))}
     listed = {"index"}
     for index in docs.rglob("index.rst"):

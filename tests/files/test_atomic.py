@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import astropy.units as u
@@ -17,7 +18,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import QTable
 
-from astroreg.files import correct_file, replacing, write_table_atomic, write_text_atomic
+from astroreg.files import correct_file, replacing, restore_file, write_table_atomic, write_text_atomic
+from astroreg.sky import SkyCorrection
 from tests.files.conftest import celestial_cards
 
 OLD, NEW = "old " * 1000, "new " * 500_000
@@ -310,3 +312,57 @@ class TestFaults:
                     np.testing.assert_array_equal(hdus[0].data, pixels)
         record_property("kills that found the new file, of 50", corrected)
         assert 0 < corrected < 50
+
+
+class TestTwoProcesses:
+    """Two processes that correct one file at the same time do it one after the other."""
+
+    @pytest.fixture
+    def two(self, correction):
+        second = SkyCorrection.from_coordinates(
+            correction.pivot, correction.pivot.spherical_offsets_by(-0.7 * u.arcsec, 0.2 * u.arcsec)
+        )
+        return correction, second
+
+    @pytest.mark.parametrize("rounds", [4, pytest.param(40, marks=pytest.mark.slow)])
+    def test_in_place(self, two, rounds, plain_file, tmp_path):
+        """Both corrections are in the file, in either order; undone, it is the first file again."""
+        old, back = fits.getdata(plain_file), tmp_path / "back.fits"
+        for number in range(rounds):
+            path = tmp_path / f"{number}.fits"
+            path.write_bytes(plain_file.read_bytes())
+            assert self.at_once(*((path, one, path) for one in two)) == ["", ""]
+            header = fits.getheader(path)
+            assert {one.identity in str(header["HISTORY"]) for one in two} == {True}
+            np.testing.assert_array_equal(fits.getdata(path), old)
+            restore_file(path, back, overwrite=True)
+            restore_file(back, back, overwrite=True)
+            for keyword in ("CRVAL1", "CRVAL2", "CD1_1", "CD1_2"):
+                assert fits.getval(back, keyword) == fits.getval(plain_file, keyword)
+
+    def test_one_output(self, two, plain_file, tmp_path):
+        """It is the whole file of one of them; the other is told that there is one."""
+        path = tmp_path / "out.fits"
+        texts = self.at_once(*((plain_file, one, path) for one in two), overwrite=False)
+        assert sorted(bool(text) for text in texts) == [False, True]
+        assert "FileExistsError" in "".join(texts)
+        winner = two[texts.index("")]
+        assert winner.identity in str(fits.getheader(path)["HISTORY"])
+        np.testing.assert_array_equal(fits.getdata(path), fits.getdata(plain_file))
+
+    def at_once(self, *calls, overwrite=True):
+        """Run `correct_file` in one process each; return the texts of their errors."""
+        texts = [None] * len(calls)
+
+        def work(number):
+            texts[number] = run_forked(lambda: correct_file(*calls[number], overwrite=overwrite))
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(len(calls))]
+        with warnings.catch_warnings():
+            # Of a process that forks with threads: the children write a file and end.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        return texts

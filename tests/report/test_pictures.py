@@ -13,6 +13,7 @@ from astropy import units as u
 
 from astroreg.align import align
 from astroreg.inputs import as_frame, prepare_pair
+from astroreg.plotting import search
 from astroreg.plotting.images import residual_map
 from astroreg.report import middle, pictures
 from astroreg.report.gallery import residual_section
@@ -107,13 +108,13 @@ def test_the_page_says_that_it_is_the_middle(frames, made, monkeypatch):
 
 def test_peak_of_the_correlation_is_the_shift(frames, made, monkeypatch):
     drawn = {}
-    original = pictures.plot_correlation
+    original = search.plot_correlation
 
     def watched(surface, **options):
         drawn.update(options, surface=surface)
         return original(surface, **options)
 
-    monkeypatch.setattr(pictures, "plot_correlation", watched)
+    monkeypatch.setattr(search, "plot_correlation", watched)
     assert pictures.correlation(*frames, made.result()).startswith(b"\x89PNG")
     row, column = np.unravel_index(np.nanargmax(drawn["surface"]), drawn["surface"].shape)
     assert (drawn["x"][column], drawn["y"][row]) == tuple(made.shift)
@@ -129,29 +130,3 @@ def test_compass_follows_the_sky(frames):
 
 def test_no_compass_without_a_sky(frames):
     assert pictures._directions(replace(frames[1], wcs=None)) == {}
-
-
-def test_smoothing_for_contours_moves_nothing(frames):
-    reference, image = frames
-    noise = np.zeros(reference.shape)
-    noise[20, 30] = 1.0
-    large = replace(image, data=np.zeros((200, 250)), variance=None, mask=None)
-    seen = pictures.smoothed(replace(reference, data=noise), large).data
-    assert seen.max() < 0.1
-    y, x = np.indices(seen.shape)
-    np.testing.assert_allclose(
-        [np.average(x, weights=seen), np.average(y, weights=seen)], [30, 20], atol=1e-6
-    )
-
-
-def test_bad_pixels_do_not_enter_the_contours(frames):
-    reference, image = frames
-    mask = np.zeros(reference.shape, bool)
-    mask[10:20, 10:20] = True
-    spoiled = replace(reference, data=np.where(mask, np.nan, 3.0), mask=mask)
-    large = replace(image, data=np.zeros((200, 250)), variance=None, mask=None)
-    np.testing.assert_allclose(pictures.smoothed(spoiled, large).data[~mask], 3.0)
-
-
-def test_small_images_are_contoured_as_they_are(frames):
-    assert pictures.smoothed(*frames) is frames[0]

@@ -203,14 +203,32 @@ def test_table_goes_through_ecsv(joint, tmp_path):
 
 def test_sequence_and_text(joint):
     assert len(joint) == len(list(joint)) == 4
-    assert str(joint).startswith("4 of 4 images corrected, relative to joint\nreduced chi2 ")
-    assert repr(joint) == "<StackResult: 4 of 4 images corrected, relative to joint>"
+    assert str(joint).startswith("4 of 4 images corrected, relative to their mean\nreduced chi2 ")
+    assert repr(joint) == "<StackResult: 4 of 4 images corrected, relative to their mean>"
+
+
+def test_html_of_a_notebook(joint):
+    page = joint._repr_html_()
+    assert page.startswith("<div><p><strong>4 of 4 images corrected, relative to their mean</strong></p>")
+    assert page.count("<tr>") == 5  # a head, and an image each
+    assert "±" in page and "<li>6 of 6 pairs used</li>" in page
+    hostile = replace(joint.images[0], label="<script>", correction=None, error="<b>")
+    page = replace(joint, images=(hostile,) * 41)._repr_html_()
+    assert "<script>" not in page and "&lt;script&gt;: &lt;b&gt;" in page
+    assert page.count("<tr>") == 41 and "<li>1 more images: to_table() has all</li>" in page
 
 
 def test_shifts_can_be_drawn(joint):
     matplotlib = pytest.importorskip("matplotlib.figure")
     ax = matplotlib.Figure().add_subplot()
     assert len(plot_shifts(joint.shifts, ax=ax)) == 8  # a bar and an ellipse each
+    ax = matplotlib.Figure().add_subplot()
+    assert len(joint.plot(ax)) == 8
+    assert len(ax.get_legend().get_texts()) == 4
+    # The same name four times tells nothing.
+    same = replace(joint, images=tuple(replace(image, label=f"{i}/a.fits") for i, image in enumerate(joint)))
+    ax = matplotlib.Figure().add_subplot()
+    assert len(same.plot(ax)) == 8 and ax.get_legend() is None
 
 
 def test_method_and_its_options(four):
