@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -114,10 +115,15 @@ class PreparedPair:
         variances = (reference.variance, image.variance)
         # Two images said to be noiseless: what is left between them is the only measure of an error.
         self.noise_estimated = any(v is None for v in variances) or not any(_any_noise(v) for v in variances)
-        planes = [_plane(frame) for frame in (reference, image)]
-        self.flux = self._fluxes(planes)
+        frames = (reference, image)
+        planes = [_kept(frame, "plane", partial(_plane, frame)) for frame in frames]
+        self.flux = self._fluxes(
+            planes, [_kept(f, "spread", partial(_mean_and_spread, p)) for f, p in zip(frames, planes, strict=True)]
+        )
+        periodic = options.search.periodic
         self.pyramids = tuple(
-            Pyramid(p, x, periodic=options.search.periodic) for p, x in zip(planes, self.flux, strict=True)
+            _kept(f, (x, periodic), partial(Pyramid, p, x, periodic=periodic))
+            for f, p, x in zip(frames, planes, self.flux, strict=True)
         )
 
     @property
@@ -125,9 +131,8 @@ class PreparedPair:
         """Whether the errors come from the residuals: asked for, or for want of uncertainties."""
         return self.options.empirical or self.noise_estimated
 
-    def _fluxes(self, planes: list[Plane]) -> tuple[Flux, Flux]:
+    def _fluxes(self, planes: list[Plane], stats: list[tuple[float, float]]) -> tuple[Flux, Flux]:
         """Choose the standardisation that leaves what is not fitted as it is."""
-        stats = [_mean_and_spread(p) for p in planes]
         factors = [s for _, s in stats] if self.options.search.fit_scale else [stats[1][1]] * 2
         offsets = [m for m, _ in stats]
         if not self.options.search.fit_background:
@@ -258,6 +263,15 @@ class PreparedPair:
         # Correlated noise keeps its chi-squared, but not the errors: the residuals' own scatter shows it.
         bad = bad or not 1 / _SCATTER_SLACK < fit.scatter_ratio < _SCATTER_SLACK
         return ShiftFlag.BAD_CHI2 if bad and fit.chi2 > _IDENTICAL * dof else ShiftFlag(0)
+
+
+def _kept(frame: Frame, key: Any, make: Callable[[], Any]) -> Any:
+    """Return what was made of a frame before, where frames keep it, else make it."""
+    if frame.kept is None:
+        return make()
+    if key not in frame.kept:
+        frame.kept[key] = make()
+    return frame.kept[key]
 
 
 def _any_noise(variance: np.ndarray) -> bool:

@@ -15,8 +15,9 @@ from astroreg.estimators.equations import Fit
 from astroreg.estimators.decimation import fill_bad
 from astroreg.estimators.fixed_pattern import may_share_pattern, shared_outliers
 from astroreg.estimators.levels import Pyramid
-from astroreg.estimators.overlap import Overlap, Plane, make_overlap
+from astroreg.estimators.overlap import MARGIN, Overlap, Plane, make_overlap, overlap_extent
 from astroreg.estimators.survey import complete_block, survey
+from astroreg.memory import require_memory
 
 _FEWEST_PIXELS = 16  # fewer usable pixels than this determine nothing
 _RECENTRE = 0.55  # beyond this fraction of a pixel the whole-pixel shift is chosen anew
@@ -29,6 +30,7 @@ _RECENTRINGS = 5
 _MIDDLE = 256  # pixels a side of the window in which a pattern of the detector is looked for
 _FINE = 3  # a search on blocks larger than this needs a fit before one of the pixels may begin
 _NEAR = 0.03  # blocks: a start near enough to go on with at a finer resolution
+_BYTES = 25  # of the canvas' precision at the peak of a fit, a pixel of the canvas
 _FARTHEST = 12  # pixels: a fit that walks this far from the coarse peak follows noise
 
 
@@ -233,6 +235,15 @@ def _fit_at(reference, image, start, refiner, how, *, empirical=False, profile=N
     return fit, overlap
 
 
+def _require_memory(reference, image, level):
+    """Refuse, before anything is allocated, a fit that does not fit into memory."""
+    shapes = [tuple(n // level.block for n in p.shape) for p in (reference, image)]
+    extent = overlap_extent(*shapes, np.rint(level.start / level.block).astype(int))
+    item = np.result_type(reference.dtype, image.dtype).itemsize
+    needed = _BYTES * item * np.prod([float(max(0, high - low) + 2 * MARGIN) for low, high in extent])
+    require_memory(needed, f"registering {extent[0][1]} x {extent[1][1]} pixels", "cut out a part of both images")
+
+
 def _varies(overlap):
     """Return whether both images have any structure on the pixels that count."""
     box = overlap.box
@@ -277,6 +288,7 @@ def register(
         return Outcome(None, coarse)
     level = _level(reference, image, coarse, how)
     block, profile = level.block, level.profile
+    _require_memory(reference, image, level)
     planes = reference.fine(block), image.fine(block)
     if coarse.set_aside:
         planes = without_shared_outliers(*planes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,8 @@ class Frame:
         The header or meta, where there is one.
     label : str
         The path, or empty: for messages and HISTORY.
+    kept : dict or None
+        What was computed of the image and may serve again; None where nothing is kept.
     """
 
     data: np.ndarray
@@ -58,6 +60,7 @@ class Frame:
     wcs: Any = None
     header: fits.Header | None = None
     label: str = ""
+    kept: dict | None = field(default=None, repr=False, compare=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -117,7 +120,7 @@ class Frame:
         data = self.data.astype(float) * factor
         good = None if self.mask is None else ~self.mask
         data, variance = _precision(data, variance, good, self.data.dtype, self.label)
-        return replace(self, data=data, variance=variance, unit=unit)
+        return replace(self, data=data, variance=variance, unit=unit, kept=None)
 
 
 @dataclass(frozen=True)
