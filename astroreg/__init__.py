@@ -3,8 +3,10 @@
 - `align`: the main job, two images with WCS on any grids; `measure`: three methods on one pair;
 - `align_stack`: the corrections of many exposures at once, a `StackResult`;
 - `chi2_shift`, `register_images`, `cross_correlation_shift`: the methods, each giving a `ShiftResult`;
+- `register_cube`, `register_channels`: spectral cubes; two spectra go to `chi2_shift`, a `SpectralShift`;
 - `register_tiles`: a field of shifts over an image, and whether rotation, scale or distortion is in it;
 - `SkyCorrection`, `correct_wcs`, `correct_header`, `restore_header`, `correct_file`: the sky side;
+- `astroreg.sources`: a cross-check by point sources, and masks of them;
 - `astroreg.simulation`, `astroreg.calibration`, `astroreg.transform`, `astroreg.plotting`: to try it out.
 """
 

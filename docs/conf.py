@@ -28,7 +28,7 @@ os.environ["COLUMNS"] = "78"
 os.environ.pop("MPLBACKEND", None)
 nb_execution_mode = "auto"
 nb_execution_in_temp = True
-nb_execution_timeout = 300
+nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 nb_ipywidgets_js = {}

@@ -10,7 +10,7 @@ from astropy.table import QTable
 from astropy.wcs import WCS
 
 from astroreg.cubes.joint import fit_jointly
-from astroreg.cubes.pair import CubePair, prepare_cubes
+from astroreg.cubes.pair import CubePair, on_grid_of, prepare_cubes
 from astroreg.cubes.register import CubeFit
 from astroreg.estimators.detection import false_alarm_probability
 from astroreg.estimators.noise import noise_variance
@@ -20,7 +20,7 @@ from astroreg.inputs import Frame
 
 __all__ = ["register_channels"]
 
-_FALSE_ALARM = 1e-3
+_FALSE_ALARM = 1e-6  # there are many channels, and just above chance errors are not yet those of a parabola
 _NEAR = 2.0  # pixels from the shift of all channels: what lies farther is not the channel's own
 _PLACES = (2 * _NEAR + 1) ** 2  # where a channel's shift may be found by chance
 _CHI2_SLACK, _SCATTER_SLACK = 0.2, 2.0
@@ -121,8 +121,9 @@ def _fitted(pair: CubePair, whole: CubeFit, channel: int, start: np.ndarray) -> 
     planes, factors = zip(*(_standard(cube, channel) for cube in (pair.reference, pair.image)), strict=True)
     if None in planes:
         return None
+    one = on_grid_of(pair, [planes[0]])[0]
     ratio = whole.components.scale * whole.fit.scale * factors[0] / factors[1]
-    first = Plane(planes[0].data * ratio, planes[0].variance * ratio**2, planes[0].good)
+    first = Plane(one.data * ratio, one.variance * ratio**2, one.good)
     how = pair.search
     fit, joint = fit_jointly(
         [first],
@@ -135,8 +136,10 @@ def _fitted(pair: CubePair, whole: CubeFit, channel: int, start: np.ndarray) -> 
     )
     if fit is None or not np.isfinite(fit.covariance).all() or np.hypot(*(fit.shift - start)) > _NEAR:
         return None
-    one = whole.as_fit(fit, 0)
-    if not false_alarm_probability(one, joint.aligners[0].overlap.box, _PLACES) < _FALSE_ALARM:
+    if (
+        not false_alarm_probability(whole.as_fit(fit, 0), joint.aligners[0].overlap.box, _PLACES)
+        < _FALSE_ALARM
+    ):
         return None
     error = np.sqrt(np.diag(fit.covariance))
     dof = int(fit.n_pixels[0]) - fit.n_parameters

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from astropy.wcs import WCS
 
+from astroreg.estimators.overlap import Plane
 from astroreg.estimators.registration import Search
 from astroreg.exceptions import AstroregWarning
 from astroreg.grids import GridMap, Window, celestial_wcs
 from astroreg.inputs import Frame, as_frame, parse_boundary, parse_choice, parse_fraction, parse_max_shift
 from astroreg.inputs.many_axes import as_cube, axes_of, in_one_unit
+from astroreg.resample import resample_to
 from astroreg.spectra.axis import SpectralAxis, spectral_axis
 
-__all__ = ["CubePair", "celestial_part", "prepare_cubes"]
+__all__ = ["CubePair", "celestial_part", "on_grid_of", "prepare_cubes"]
 
 _LEAST_SIDE = 5  # pixels
 _SAME_CHANNEL = 0.1  # of a channel: two spectral axes that agree better are one
@@ -39,8 +41,9 @@ class CubePair:
         Whether the errors were asked for from the residuals.
     wcs : APE-14 WCS or None
         The celestial part of the image's.
-    grid_offset : tuple of float
-        (x, y) pixels of the image at which its WCS puts the reference's pixel (0, 0).
+    grid_offset : tuple of float or None
+        (x, y) pixels of the image at which its WCS puts the reference's pixel (0, 0); None where the two are
+        on other grids, so that the reference must be resampled.
     """
 
     reference: Frame
@@ -48,7 +51,7 @@ class CubePair:
     search: Search
     empirical: bool
     wcs: Any
-    grid_offset: tuple[float, float]
+    grid_offset: tuple[float, float] | None
 
 
 def prepare_cubes(
@@ -147,20 +150,40 @@ def celestial_part(wcs: Any) -> Any:
         return None
 
 
-def _grid_offset(reference_wcs: Any, wcs: Any, shape: tuple[int, int]) -> tuple[float, float]:
-    """Return where the image's WCS puts the reference's pixel (0, 0); warn of other grids."""
+def _grid_offset(reference_wcs: Any, wcs: Any, shape: tuple[int, int]) -> tuple[float, float] | None:
+    """Return where the image's WCS puts the reference's pixel (0, 0); None where they are on other grids."""
     if reference_wcs is None or wcs is None:
         return 0.0, 0.0
     offset = GridMap(reference_wcs, wcs, Window.of_shape(shape)).translation(_SAME_GRID)
-    if offset is not None:
-        return -offset[0], -offset[1]
-    warnings.warn(
-        "the planes of `reference` and `image` are on different grids, which are compared pixel by "
-        "pixel all the same; bring the reference to the grid of the image first, for example with reproject",
-        AstroregWarning,
-        stacklevel=5,
-    )
-    return 0.0, 0.0
+    return None if offset is None else (-offset[0], -offset[1])
+
+
+def on_grid_of(pair: CubePair, planes: list[Plane]) -> list[Plane]:
+    """Return planes of the reference on the grid of the image.
+
+    Parameters
+    ----------
+    pair : CubePair
+        The two.
+    planes : list of Plane
+        On the grid of the reference.
+
+    Returns
+    -------
+    list of Plane
+        As they are where the two share a grid, or one of them has no celestial WCS.
+    """
+    if pair.grid_offset is not None:
+        return planes
+    source, shape = celestial_part(pair.reference.wcs), pair.image.data.shape[1:]
+    out = []
+    for plane in planes:
+        mask = None if plane.good is None else ~plane.good
+        variance = np.broadcast_to(plane.variance, plane.shape).astype(float)
+        frame = Frame(plane.data, variance, mask, wcs=source)
+        moved = resample_to(frame, pair.wcs, shape)
+        out.append(Plane(moved.data, moved.variance, None if moved.mask is None else ~moved.mask))
+    return out
 
 
 def _compare_channels(reference: Frame, image: Frame) -> None:

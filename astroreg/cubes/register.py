@@ -13,13 +13,13 @@ from astropy.nddata import NDData, VarianceUncertainty
 
 from astroreg.cubes.components import Components, channel_noise, make_components, project_image
 from astroreg.cubes.joint import JointFit, JointPeaks, fit_jointly, joint_search
-from astroreg.cubes.pair import CubePair, prepare_cubes
+from astroreg.cubes.pair import CubePair, on_grid_of, prepare_cubes
 from astroreg.cubes.result import CubeShift
 from astroreg.estimators.correlation import delta_chi2_of, search_block
 from astroreg.estimators.detection import false_alarm_probability
 from astroreg.estimators.equations import Fit
 from astroreg.estimators.levels import block_average
-from astroreg.estimators.overlap import make_overlap
+from astroreg.estimators.overlap import Plane, make_overlap
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag, describe
 from astroreg.methods import chi2_shift
@@ -54,7 +54,9 @@ def register_cube(
     Parameters
     ----------
     reference : NDData, CCDData, HDU, HDUList, path, SpectralCube, NDCube, Quantity or array
-        A cube with the channels of `image`, or a 2-D image, both of the pixel size of `image`.
+        A cube with the channels of `image`, or a 2-D image. Where both have a celestial WCS the grids may
+        differ: the reference is then resampled onto that of the image, and the shift is on top of what the
+        WCS say. Otherwise both have one pixel size, and the shift is one of pixels.
     image : NDData, CCDData, HDU, HDUList, path, SpectralCube, NDCube, Quantity or array
         A cube of axes (channel, y, x). Mask True = bad; values that are not finite count as masked.
     max_shift : float or Quantity, optional
@@ -87,7 +89,7 @@ def register_cube(
     -----
     AstroregWarning
         Where a flag says that the shift or its error should not be trusted as it is, or the WCS say that the
-        two are not on the same grid or channels.
+        two have other channels.
 
     Notes
     -----
@@ -131,7 +133,7 @@ def _common(pair: CubePair, weights: np.ndarray, number: int) -> dict[str, Any]:
         "n_channels": len(pair.image.data),
         "channel_weights": weights,
         "n_components": number,
-        "grid_offset": pair.grid_offset * u.pixel,
+        "grid_offset": (pair.grid_offset or (0.0, 0.0)) * u.pixel,
     }
 
 
@@ -160,9 +162,10 @@ class CubeFit:
     def components(self) -> Components:
         """The images that the cubes are made of."""
         how = self.pair.search
-        return make_components(
+        made = make_components(
             self.pair.reference, self.pair.image, fit_scale=how.fit_scale, fit_background=how.fit_background
         )
+        return replace(made, reference=on_grid_of(self.pair, made.reference))
 
     @cached_property
     def peaks(self) -> JointPeaks:
@@ -329,14 +332,16 @@ def searched(references: list, images: list, how: Any, *, either_sign: bool = Fa
 def _of_image(pair: CubePair) -> CubeShift:
     """Register a cube to one image: its components added up as they resemble the image."""
     how = pair.search
-    components = project_image(pair.reference, pair.image, fit_background=how.fit_background)
+    made = project_image(pair.reference, pair.image, fit_background=how.fit_background)
+    seen = on_grid_of(pair, made.reference[:1])[0]
+    components = replace(made, reference=[seen] * len(made.image))
     peaks = searched(components.reference, components.image, how, either_sign=True)
     likeness = _likeness(components, peaks)
     collapsed = _collapsed(components, likeness)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstroregWarning)
         found = chi2_shift(
-            _nddata(pair.reference),
+            _nddata(seen, known=pair.reference.variance is not None),
             collapsed,
             max_shift=how.max_shift,
             min_overlap=how.min_overlap,
@@ -374,10 +379,10 @@ def _collapsed(components: Components, likeness: np.ndarray) -> NDData:
     planes = components.image
     data = sum(w * plane.data for w, plane in zip(likeness, planes, strict=True))
     variance = sum(w**2 * plane.variance for w, plane in zip(likeness, planes, strict=True))
-    good = planes[0].good
-    return NDData(data, uncertainty=VarianceUncertainty(variance), mask=None if good is None else ~good)
+    return _nddata(Plane(data, variance, planes[0].good), known=True)
 
 
-def _nddata(frame: Any) -> NDData:
-    uncertainty = None if frame.variance is None else VarianceUncertainty(frame.variance)
-    return NDData(frame.data, uncertainty=uncertainty, mask=frame.mask)
+def _nddata(plane: Plane, *, known: bool) -> NDData:
+    """Return a plane as an image, with its variance where that is known."""
+    uncertainty = VarianceUncertainty(plane.variance) if known else None
+    return NDData(plane.data, uncertainty=uncertainty, mask=None if plane.good is None else ~plane.good)

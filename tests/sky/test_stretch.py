@@ -1,5 +1,6 @@
 """Corrections that stretch the sky, of scale and general linear models: every way to apply them."""
 
+import io
 import warnings
 
 import astropy.units as u
@@ -109,6 +110,21 @@ def test_generalized_wcs():
     assert corrected.pixel_to_world(x, y).separation(wanted).max() < 1e-7 * u.arcsec
     back = corrected.world_to_pixel(wanted)
     assert np.allclose(back, (x, y), rtol=0, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Importing sunpy", "ignore:asdf.extensions plugin")
+def test_a_stretched_generalized_wcs_can_be_written_and_taken_back():
+    asdf = pytest.importorskip("asdf")
+    nominal = ground_like()
+    correction = stretched(nominal, pixel=(SIZE / 2, SIZE / 2))
+    corrected = correct_wcs(nominal, correction)
+    file = io.BytesIO()
+    asdf.AsdfFile({"wcs": corrected}).write_to(file)
+    file.seek(0)
+    with asdf.open(file) as tree:
+        assert tree["wcs"](3.0, 5.0) == corrected(3.0, 5.0)
+    back = correct_wcs(corrected, correction.inverse())
+    assert back.pixel_to_world(3, 5).separation(nominal.pixel_to_world(3, 5)) < 1e-8 * u.arcsec
 
 
 def test_the_tangent_plane_of_jwst():
