@@ -227,8 +227,10 @@ def test_bias_of_gaps_against_the_expectation_over_noise(kind):
     low = np.interp(np.hypot(kx, ky), *step.aligner.profile)
     fx, fy = step.aligner.fraction / 2
     expected = np.zeros(2)
-    images = ((-1, overlap.gaps[0], 1 - step.share, overlap.reference_variance, step.aligner.scale**2),
-              (1, overlap.gaps[1], step.share, overlap.image_variance, 1.0))
+    images = (
+        (-1, overlap.gaps[0], 1 - step.share, overlap.reference_variance, step.aligner.scale**2),
+        (1, overlap.gaps[1], step.share, overlap.image_variance, 1.0),
+    )
     for sign, gap, share, variance, factor in images:
         # A wave of two pixels, whose phase is not known, moves as a cosine and has no gradient.
         moved = np.where(np.abs(kx) == 0.5, np.cos(2 * np.pi * kx * fx), np.exp(2j * np.pi * sign * kx * fx))
@@ -242,8 +244,8 @@ def test_bias_of_gaps_against_the_expectation_over_noise(kind):
             kernel = np.fft.fft2(spread * np.fft.ifft2(2j * np.pi * k * low * moved).real)
             reached = np.fft.ifft2(np.fft.fft2((~gap).astype(float)) * kernel).real
             expected[n] += sign * (own * reached).sum()
-    # Rounding, and a low-pass that is looked up in bins; noise that varies is taken as that of the pixel where
-    # it is seen, which is true on average.
+    # Rounding, and a low-pass that is looked up in bins; noise that varies is taken as that of the pixel
+    # where it is seen, which is true on average.
     assert_allclose(bias, expected, rtol=0.1 if kind == "noise" else 2e-3)
     # It matters: of the size of some per cent of the equations' own scatter.
     scatter = np.sqrt(np.diag(state(step)[1]().scatter)[:2])

@@ -54,7 +54,9 @@ def test_scatter_of_known_noise(templates, smoothing, length):
     truth = true_scatter(templates, smoothing)
     n = 60
     draws = [noise(rng, smoothing) for _ in range(n)]
-    found = np.mean([empirical_scatter([t * e for t in templates], length, GRID, WHOLE) for e in draws], axis=0)
+    found = np.mean(
+        [empirical_scatter([t * e for t in templates], length, GRID, WHOLE) for e in draws], axis=0
+    )
     # Each draw knows the variance from about (96 * 90) / (4 length)^2 patches, 6 at the longest length: a
     # standard error of sqrt(2 / 6 / 60) = 7 % at most. The covariance is measured against the variances.
     scale = np.sqrt(np.outer(np.diag(truth), np.diag(truth)))
@@ -151,8 +153,11 @@ def test_scatter_by_loops(canvas, first, length):
 
 
 def test_scatter_of_a_periodic_image_wraps():
-    """Where the overlap is the canvas, pixels on opposite edges are neighbours: moving all changes nothing."""
-    terms = [ndimage.gaussian_filter(x, 2, mode="wrap") for x in np.random.default_rng(9).standard_normal((2, 24, 30))]
+    """Where the overlap is the canvas opposite edges are neighbours: moving all changes nothing."""
+    terms = [
+        ndimage.gaussian_filter(x, 2, mode="wrap")
+        for x in np.random.default_rng(9).standard_normal((2, 24, 30))
+    ]
     moved = [np.roll(t, (7, 11), (0, 1)) for t in terms]
     grid = FourierGrid((24, 30))
     here, there = (empirical_scatter(t, 3, grid, WHOLE) for t in (terms, moved))

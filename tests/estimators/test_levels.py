@@ -69,7 +69,9 @@ def test_standard_units():
 @pytest.fixture
 def pyramid():
     rng = np.random.default_rng(3)
-    plane = Plane(10 + 4 * rng.standard_normal((48, 50)), rng.uniform(1, 2, (48, 50)), rng.random((48, 50)) > 0.1)
+    plane = Plane(
+        10 + 4 * rng.standard_normal((48, 50)), rng.uniform(1, 2, (48, 50)), rng.random((48, 50)) > 0.1
+    )
     return Pyramid(plane, Flux(10.0, 4.0))
 
 

@@ -40,7 +40,7 @@ def step_of(surface):
 
 
 def test_large_images_are_searched_in_blocks():
-    """More pixels a side than blocks are looked at: found to a pixel all the same, bounds and axes in pixels."""
+    """More pixels a side than blocks are looked at: found all the same, bounds and axes in pixels."""
     pair = simulate_pair((300, 520), shift=(-37.4, 21.7), snr=2, rng=1)
     found = prepared(pair).coarse
     assert found.block > 1

@@ -79,7 +79,7 @@ def test_two_constants():
 
 
 def full_plane(array, grid):
-    """Transform and squared angular frequencies (x, y) of the whole plane; Nyquist terms have no derivative."""
+    """Transform and angular frequencies (x, y) of the whole plane; Nyquist terms have no derivative."""
     ky, kx = (np.where(np.abs(k) == 0.5, 0, 2 * np.pi * k) for k in map(np.fft.fftfreq, grid.shape))
     return np.fft.fft2(array), kx[None, :], ky[:, None]
 
@@ -146,7 +146,7 @@ def test_windows_and_the_whole_see_one_sky():
 
 
 def test_rings_hold_all_the_power():
-    """Parseval: the powers of the rings sum to the squares of the tapered mean, times the number of pixels."""
+    """Parseval: the powers of the rings sum to the tapered mean's squares, times the number of pixels."""
     a, b, _, grid = two_images(0.5, 1)
     spectra = tapered_spectra(a, b, 0.5, WHOLE, grid)
     k, h, power = spectra.rings()
