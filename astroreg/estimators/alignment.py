@@ -52,7 +52,10 @@ def continue_beyond(values: np.ndarray, box) -> None:
     for axis, inside in enumerate(box):
         # Both axes in turn: the first within the columns of the box only, the second everywhere.
         part = values[:, box[1]] if axis == 0 else values.T
-        length, first, last = part.shape[0], inside.start, inside.stop
+        length = part.shape[0]
+        first, last, _ = inside.indices(length)
+        if last - first == length:
+            continue
         rows = min(_EDGE_ROWS, last - first)
         low, high = part[first : first + rows].mean(0), part[last - rows : last].mean(0)
         gap = length - (last - first)
@@ -151,7 +154,7 @@ class Aligner:
         # Where both have a pixel neither is preferred: the answer is that of the swapped pair.
         for strip in self._both_strips():
             mean = overlap.reference[strip] * kind(self.scale) + kind(self.background)
-            mean += sky[strip]
+            mean += overlap.image[strip]
             mean *= kind(0.5)
             np.copyto(sky[strip], mean, where=overlap.has_reference[strip] & overlap.has_image[strip])
         unknown = ~(overlap.has_reference | overlap.has_image)

@@ -48,9 +48,9 @@ class ChiSquaredStep:
         inside = aligner.overlap.usable[aligner.overlap.box].shape
         # Of so many pixels those beside an edge are few: the first prediction of what is beyond it serves.
         self._wide = not aligner.overlap.has_holes and min(inside) >= _WIDE
-        self._set_noise()
+        self.set_noise()
 
-    def _set_noise(self):
+    def set_noise(self):
         """Set the weight of each pixel and the share of the image in the mean sky, at the present scale."""
         overlap, kind = self.aligner.overlap, self.aligner.grid.dtype.type
         self._noise_scale = self.aligner.scale
@@ -75,17 +75,17 @@ class ChiSquaredStep:
             self.mean_pair = self.pair_weight = self.mean_share * (1 - self.mean_share) if total > 0 else 0.0
         self.total_weight = float(self.weight.sum(dtype=float))
 
-    def _sky(self, aligned: Aligned) -> np.ndarray:
+    def sky(self, aligned: Aligned) -> np.ndarray:
         """Return the inverse-variance mean of the aligned images."""
         return aligned.a + self.share * aligned.residual
 
-    def _centred(self, aligned: Aligned, centre: float | None) -> tuple[float, np.ndarray]:
+    def centred(self, aligned: Aligned, centre: float | None) -> tuple[float, np.ndarray]:
         """Return the level of the sky (its weighted mean where not given) and the transform of the rest."""
         grid = self.aligner.grid
         if centre is not None and not np.ndim(self.share):
             spectrum = aligned.mean_spectrum(self.share)
         else:
-            sky = self._sky(aligned)
+            sky = self.sky(aligned)
             if centre is None:
                 centre = float(np.einsum("ij,ij->", self.weight, sky)) / self.total_weight
             spectrum = grid.forward(sky)
@@ -111,7 +111,7 @@ class ChiSquaredStep:
         low = spectrum * self.aligner.filter
         parts = [*grid.gradient(low), grid.inverse(low)]
         templates = [weight * part for part in parts]
-        changes = [*grid.gradient(spectrum), grid.dtype.type(self.aligner.background) - self._sky(aligned)]
+        changes = [*grid.gradient(spectrum), grid.dtype.type(self.aligner.background) - self.sky(aligned)]
         slope, scatter = np.zeros((4, 4)), np.zeros((4, 4))
         slope[:3, :3] = products(templates, changes)
         slope[3, :3] = products([weight], changes)[0]
@@ -201,7 +201,7 @@ class ChiSquaredStep:
         floor = _ROUNDING[aligner.grid.dtype.itemsize] / _TOLERANCE
         for iteration in range(_ITERATIONS):
             aligned = aligner.align()
-            centre, spectrum = self._centred(aligned, centre)
+            centre, spectrum = self.centred(aligned, centre)
             astray = np.abs(aligner.fraction - known_at).max() > _ALIGNED
             guess = not aligner.learnt
             if guess or (iteration and astray):
@@ -213,7 +213,7 @@ class ChiSquaredStep:
             if equations.aligned is aligned:
                 known_at = aligner.fraction
                 error = np.sqrt(np.abs(np.diag(equations.covariance(equations.scatter))[:2]))
-            equations = replace(equations, value=self._left_sides(aligned, spectrum), aligned=aligned)
+            equations = replace(equations, value=self.left_sides(aligned, spectrum), aligned=aligned)
             if not np.isfinite(equations.value).all():
                 break
             step = equations.step()
@@ -227,11 +227,11 @@ class ChiSquaredStep:
             if iteration and (last <= _TOLERANCE or np.abs(step[:2]).max() < shortest):
                 break
             if not (iteration and self._wide):
-                sky = self._sky(aligned) if aligner.overlap.has_holes else None
+                sky = self.sky(aligned) if aligner.overlap.has_holes else None
                 aligner.predict(sky, centre, spectrum)
         return equations, last <= _ACCEPTED
 
-    def _left_sides(self, aligned: Aligned, spectrum: np.ndarray) -> np.ndarray:
+    def left_sides(self, aligned: Aligned, spectrum: np.ndarray) -> np.ndarray:
         """Return the equations' values from the transform of the mean sky, without its templates."""
         grid = self.aligner.grid
         weighted = self.weight * aligned.residual
@@ -253,7 +253,7 @@ class ChiSquaredStep:
             level = centre - aligner.background
             aligner.background += float(step[3]) + level * (1 + float(step[2]) - growth)
         if abs(np.log(aligner.scale / self._noise_scale)) > _SCALE_STEP:
-            self._set_noise()
+            self.set_noise()
 
     def fit(self, *, empirical: bool) -> Fit:
         """Solve, and return the shift with its errors from the attached noise or from the residuals."""
