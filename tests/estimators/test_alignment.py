@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from astroreg.estimators.alignment import Aligner, carried_on, continue_beyond, fill_gaps
+from astroreg.estimators.alignment import Aligned, Aligner, carried_on, continue_beyond, fill_gaps
 from astroreg.estimators.fourier import FourierGrid
 from astroreg.estimators.overlap import Plane, make_overlap
 
@@ -33,6 +33,22 @@ def test_band_limited_images_are_aligned_exactly(shape, fraction, whole):
     grid = aligner.grid
     assert_allclose(grid.inverse(aligned.spectrum_a), aligned.a, atol=1e-12)
     assert_allclose(grid.inverse(aligned.spectrum_b), aligned.b, atol=1e-12)
+
+
+@pytest.mark.parametrize("order", ["images first", "residual first"])
+def test_what_is_made_of_the_spectra(order):
+    rng = np.random.default_rng(6)
+    a, b = rng.standard_normal((2, 12, 15))
+    grid = FourierGrid((12, 15))
+    aligned = Aligned(grid, grid.forward(a), grid.forward(b))
+    if order == "images first":
+        assert_allclose(aligned.a, a, atol=1e-14)
+        assert_allclose(aligned.b, b, atol=1e-14)
+    assert_allclose(aligned.residual, b - a, atol=1e-14)
+    kept = aligned.spectrum_a.copy(), aligned.spectrum_b.copy()
+    assert_allclose(grid.inverse(aligned.mean_spectrum(0.3)), 0.7 * a + 0.3 * b, atol=1e-14)
+    assert_array_equal(aligned.spectrum_a, kept[0])
+    assert_array_equal(aligned.spectrum_b, kept[1])
 
 
 def test_first_scale_and_background():
@@ -122,6 +138,19 @@ def test_the_continuation_has_no_step():
         # Back over the gap the plane falls by what it rose between the means of three rows, in gap + 1 steps,
         # of which the first and the last are one slope longer; the corners mix both axes.
         assert steps.max() <= slope * (length - 3) / (gap + 1) + slope + 1e-9
+
+
+def test_a_side_that_fills_the_canvas_is_left_alone():
+    values = np.random.default_rng(5).standard_normal((12, 16))
+    kept = values.copy()
+    continue_beyond(values, (slice(None), slice(None)))
+    assert_array_equal(values, kept)
+    continue_beyond(values, (slice(0, 12), slice(4, 12)))
+    assert_array_equal(values[:, 4:12], kept[:, 4:12])
+    # Eight columns from the mean of the last three back to that of the first: a ninth of the way each.
+    high, low = kept[:, 9:12].mean(1), kept[:, 4:7].mean(1)
+    assert_allclose(values[:, 12], high + (low - high) / 9)
+    assert_allclose(values[:, 3], high + (low - high) * 8 / 9)
 
 
 def test_one_row_is_carried_on():

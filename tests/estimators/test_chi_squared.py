@@ -106,7 +106,7 @@ def test_weights_and_shares_by_hand():
     # The weighted mean of two images, pixel by pixel.
     aligned = aligner.align()
     expected = (aligned.a[noisy] * second + aligned.b[noisy] * first) / (first + second)
-    assert_allclose(step._sky(aligned)[noisy], expected)
+    assert_allclose(step.sky(aligned)[noisy], expected)
 
 
 def test_a_start_ends_sooner_and_near():
@@ -123,8 +123,8 @@ def test_a_start_ends_sooner_and_near():
 def state(step):
     """The left sides at the aligner's present state, and the equations there without them."""
     aligned = step.aligner.align()
-    _, spectrum = step._centred(aligned, None)
-    return step._left_sides(aligned, spectrum), lambda: step.equations(aligned, spectrum)
+    _, spectrum = step.centred(aligned, None)
+    return step.left_sides(aligned, spectrum), lambda: step.equations(aligned, spectrum)
 
 
 def derivatives(step):
@@ -139,11 +139,11 @@ def derivatives(step):
             aligner.scale = scale * np.exp(move * (k == 2))
             aligner.background = background + move * (k == 3)
             # The noise of the reference, and with it the shares and weights, has its scale.
-            step._set_noise()
+            step.set_noise()
             sides.append(state(step)[0])
         columns.append((sides[0] - sides[1]) / 0.02)
         aligner.fraction, aligner.scale, aligner.background = fraction, scale, background
-    step._set_noise()
+    step.set_noise()
     return np.array(columns).T
 
 
