@@ -11,15 +11,16 @@ import numpy as np
 from astropy import units as u
 
 from astroreg.estimators.correlation import Coarse, delta_chi2_of
+from astroreg.estimators.decimation import Flux
 from astroreg.estimators.delta_chi2 import delta_chi2_map
 from astroreg.estimators.equations import Fit
-from astroreg.estimators.decimation import Flux
 from astroreg.estimators.levels import Pyramid
 from astroreg.estimators.noise import noise_variance
 from astroreg.estimators.overlap import Plane
 from astroreg.estimators.registration import Outcome, Refiner, Search, register, search
 from astroreg.flags import ShiftFlag
 from astroreg.inputs import Frame, parse_boundary, parse_choice, parse_fraction, parse_max_shift, prepare_pair
+from astroreg.memory import require_memory
 from astroreg.results import DeltaChi2Map, RivalPeak, ShiftResult
 
 __all__ = ["Options", "PreparedPair", "prepare"]
@@ -117,13 +118,12 @@ class PreparedPair:
         self.noise_estimated = any(v is None for v in variances) or not any(_any_noise(v) for v in variances)
         frames = (reference, image)
         planes = [_kept(frame, "plane", partial(_plane, frame)) for frame in frames]
-        self.flux = self._fluxes(
-            planes, [_kept(f, "spread", partial(_mean_and_spread, p)) for f, p in zip(frames, planes, strict=True)]
-        )
+        pairs = list(zip(frames, planes, strict=True))
+        self.flux = self._fluxes(planes, [_kept(f, "spread", partial(_mean_and_spread, p)) for f, p in pairs])
         periodic = options.search.periodic
         self.pyramids = tuple(
             _kept(f, (x, periodic), partial(Pyramid, p, x, periodic=periodic))
-            for f, p, x in zip(frames, planes, self.flux, strict=True)
+            for (f, p), x in zip(pairs, self.flux, strict=True)
         )
 
     @property
@@ -164,7 +164,12 @@ class PreparedPair:
             With NaN and a flag where nothing was determined.
         """
         outcome = register(
-            *self.pyramids, refiner, self.options.search, empirical=self.empirical, coarse=self.coarse
+            *self.pyramids,
+            refiner,
+            self.options.search,
+            empirical=self.empirical,
+            coarse=self.coarse,
+            permit=self._permit,
         )
         common = {
             "method": method,
@@ -183,6 +188,11 @@ class PreparedPair:
             return ShiftResult(shift=nothing[0] * u.pixel, covariance=nothing * u.pixel**2, **common)
         chart = _map(outcome) if delta_chi2 else None
         return ShiftResult(**self._numbers(outcome), delta_chi2=chart, **common)
+
+    def _permit(self, needed: float) -> None:
+        """Refuse, with the figure, what cannot fit into memory."""
+        what = f"registering images of {' x '.join(str(n) for n in self.image.shape[::-1])} pixels"
+        require_memory(needed, what, "cut the same part out of both")
 
     def _numbers(self, outcome: Outcome) -> dict[str, Any]:
         """Return the fitted numbers in the images' own units."""

@@ -174,7 +174,10 @@ class Aligner:
         if self.overlap.has_holes or self.overlap.periodic:
             return [(slice(None), slice(None))]
         rows, columns = self.overlap.box
-        ends = [[slice(s.start, s.start + _EDGE_ROWS), slice(s.stop - _EDGE_ROWS, s.stop)] for s in (rows, columns)]
+        ends = [
+            [slice(s.start, s.start + _EDGE_ROWS), slice(s.stop - _EDGE_ROWS, s.stop)]
+            for s in (rows, columns)
+        ]
         return [(edge, columns) for edge in ends[0]] + [
             (slice(rows.start + _EDGE_ROWS, rows.stop - _EDGE_ROWS), edge) for edge in ends[1]
         ]
@@ -255,12 +258,14 @@ def _first_flux(overlap, fit_scale, fit_background):
     scale = 1.0
     if fit_scale and a.size:
         spread_a, spread_b = (
-            float(np.std(x) if fit_background else np.sqrt(np.mean(np.square(x), dtype=float))) for x in (a, b)
+            float(np.std(x) if fit_background else np.sqrt(np.mean(np.square(x), dtype=float)))
+            for x in (a, b)
         )
         scale = spread_b / spread_a if spread_a > 0 and spread_b > 0 else 1.0
     free = fit_background and a.size
     background = float(b.mean(dtype=float) - scale * a.mean(dtype=float)) if free else 0.0
     return scale, background
+
 
 def carried_on(step: np.ndarray, before: np.ndarray) -> tuple[float, np.ndarray]:
     """Return by how much to lengthen a step, and what the next one is compared with.

@@ -160,7 +160,7 @@ class ChiSquaredStep:
 
     @cached_property
     def _gap_pairs(self) -> tuple[np.ndarray, FourierGrid]:
-        """Return the pairs of a gap and an idle pixel at each short lag; the image's with the lag reversed."""
+        """Return the pairs of a gap and an idle pixel at each short lag, reversed for the image's."""
         overlap, grid = self.aligner.overlap, self.aligner.grid
         sides = [min(n, 2 * _GAP_REACH) for n in grid.shape]
         lags = [np.concatenate([np.arange(n - n // 2), np.arange(-(n // 2), 0)]) for n in sides]
@@ -178,10 +178,12 @@ class ChiSquaredStep:
         usable = _sides_of(overlap.usable)
         for sign, has in ((1, overlap.has_reference), (-1, overlap.has_image)):
             inside = _sides_of(has)
-            both = np.outer(*(
-                np.fft.ifft(np.fft.fft(u) * np.fft.fft(h).conj()).real[sign * lag]
-                for u, h, lag in zip(usable, inside, lags, strict=True)
-            ))
+            both = np.outer(
+                *(
+                    np.fft.ifft(np.fft.fft(u) * np.fft.fft(h).conj()).real[sign * lag]
+                    for u, h, lag in zip(usable, inside, lags, strict=True)
+                )
+            )
             # Neither idle nor a gap, by inclusion and exclusion.
             counts = [float(rows.sum() * columns.sum()) for rows, columns in (usable, inside)]
             yield self.pair_weight * (overlap.usable.size - sum(counts) + both)

@@ -90,7 +90,7 @@ class Surface:
 
 
 def search_block(shapes, longest: int, *, periodic: bool = False) -> int:
-    """Return the smallest block with which no side has more than `longest` blocks; they tile a periodic image."""
+    """Return the smallest block of which no side has more than `longest`; they tile a periodic image."""
     block = max(1, -(-max(max(shape) for shape in shapes) // longest))
     if not periodic:
         return block
@@ -112,7 +112,9 @@ def summit(coarse: Coarse) -> np.ndarray:
         (x, y), within a pixel of the peak; the peak itself at the border of what was searched.
     """
     surface, peak = coarse.surface, coarse.peak
-    i, j = (int(np.flatnonzero(axis == c)[0]) for axis, c in zip((surface.x, surface.y), peak.shift, strict=True))
+    i, j = (
+        int(np.flatnonzero(axis == c)[0]) for axis, c in zip((surface.x, surface.y), peak.shift, strict=True)
+    )
     near = surface.rho[max(j - 1, 0) : j + 2, max(i - 1, 0) : i + 2]
     if near.shape != (3, 3) or not np.isfinite(near).all():
         return peak.shift

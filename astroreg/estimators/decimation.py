@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy import fft
@@ -85,9 +86,7 @@ def _window(array, corner, shape, periodic):
             range(corner[1], corner[1] + shape[1]), axis=1, mode="wrap"
         )
     inside = [(max(0, c), min(n, c + m)) for c, m, n in zip(corner, shape, array.shape, strict=True)]
-    beyond = [
-        (low - c, c + m - high) for (low, high), c, m in zip(inside, corner, shape, strict=True)
-    ]
+    beyond = [(low - c, c + m - high) for (low, high), c, m in zip(inside, corner, shape, strict=True)]
     window = array[tuple(slice(*i) for i in inside)]
     return np.pad(window, beyond, mode="symmetric") if np.any(beyond) else window
 
@@ -170,7 +169,7 @@ def decimated(plane: Plane, block: int, flux: Flux, dtype, *, periodic: bool = F
     shape = tuple(n // block - 2 * edge for n in plane.shape)
     out = np.empty(shape, dtype)
     borders = [np.linspace(0, n, max(1, round(n * block / _TILE)) + 1).astype(int) for n in shape]
-    tiles = [tuple(zip(b[:-1], b[1:], strict=True)) for b in borders]
+    tiles = [tuple(pairwise(b)) for b in borders]
 
     def make(tile):
         size = tuple(int(last - first) for first, last in tile)

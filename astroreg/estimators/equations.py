@@ -80,7 +80,7 @@ class Equations:
 
 
 def noise_curvature(grid: FourierGrid, spectrum: np.ndarray, profile: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return sum grad(h n) grad(n)^T, shape (2, 2), and sum (h n) n over a canvas, from the transform of n."""
+    """Return sum grad(h n) grad(n)^T, shape (2, 2), and sum (h n) n, from the transform of n."""
     power = spectrum.real**2
     power += spectrum.imag**2
     power *= profile

@@ -153,7 +153,7 @@ class FourierGrid:
         return (rows.astype(own) @ (spectrum @ columns.astype(own))).real / (self.shape[0] * self.shape[1])
 
     def patch(self, spectrum: np.ndarray, reach: float):
-        """Return a function (x, y) -> content of `spectrum` at those positions, up to `reach` pixels from zero.
+        """Return a function (x, y) -> content of `spectrum` there, up to `reach` pixels from zero.
 
         Notes
         -----

@@ -222,4 +222,3 @@ def _mean_over_plane(grid, function):
     """Return the mean over all frequencies of a function of one of their components."""
     values = np.broadcast_to(function.astype(float), grid.k2.shape)
     return float((grid.multiplicity * values).sum() / grid.multiplicity.sum() / grid.k2.shape[0])
-

@@ -10,14 +10,13 @@ import numpy as np
 from astroreg.estimators.alignment import Aligner
 from astroreg.estimators.chi_squared import ChiSquaredStep
 from astroreg.estimators.correlation import Coarse, coarse_shift, delta_chi2_of, search_block, summit
+from astroreg.estimators.decimation import fill_bad
 from astroreg.estimators.detection import false_alarm_probability
 from astroreg.estimators.equations import Fit
-from astroreg.estimators.decimation import fill_bad
 from astroreg.estimators.fixed_pattern import may_share_pattern, shared_outliers
 from astroreg.estimators.levels import Pyramid
 from astroreg.estimators.overlap import MARGIN, Overlap, Plane, make_overlap, overlap_extent
 from astroreg.estimators.survey import complete_block, survey
-from astroreg.memory import require_memory
 
 _FEWEST_PIXELS = 16  # fewer usable pixels than this determine nothing
 _RECENTRE = 0.55  # beyond this fraction of a pixel the whole-pixel shift is chosen anew
@@ -235,13 +234,12 @@ def _fit_at(reference, image, start, refiner, how, *, empirical=False, profile=N
     return fit, overlap
 
 
-def _require_memory(reference, image, level):
-    """Refuse, before anything is allocated, a fit that does not fit into memory."""
+def _bytes_needed(reference, image, level):
+    """Return the bytes at the peak of a fit."""
     shapes = [tuple(n // level.block for n in p.shape) for p in (reference, image)]
     extent = overlap_extent(*shapes, np.rint(level.start / level.block).astype(int))
     item = np.result_type(reference.dtype, image.dtype).itemsize
-    needed = _BYTES * item * np.prod([float(max(0, high - low) + 2 * MARGIN) for low, high in extent])
-    require_memory(needed, f"registering {extent[0][1]} x {extent[1][1]} pixels", "cut out a part of both images")
+    return _BYTES * item * float(np.prod([float(max(0, high - low) + 2 * MARGIN) for low, high in extent]))
 
 
 def _varies(overlap):
@@ -262,6 +260,7 @@ def register(
     *,
     empirical: bool = False,
     coarse: Coarse | None = None,
+    permit: Callable[[float], None] | None = None,
 ) -> Outcome:
     """Measure the shift of `image` relative to `reference`.
 
@@ -277,6 +276,8 @@ def register(
         Whether the errors come from the residuals rather than from the variances.
     coarse : Coarse, optional
         A search made before on the same pair.
+    permit : callable, optional
+        Called with the bytes that the fit needs before anything of it is allocated; may raise.
 
     Returns
     -------
@@ -288,7 +289,8 @@ def register(
         return Outcome(None, coarse)
     level = _level(reference, image, coarse, how)
     block, profile = level.block, level.profile
-    _require_memory(reference, image, level)
+    if permit is not None:
+        permit(_bytes_needed(reference, image, level))
     planes = reference.fine(block), image.fine(block)
     if coarse.set_aside:
         planes = without_shared_outliers(*planes)

@@ -63,6 +63,8 @@ def survey(reference, image, shift, block: int) -> Survey | None:
     """
     shift = np.asarray(shift, float)
     whole = np.rint(shift).astype(int)
+    if min(high - low for low, high in overlap_extent(reference.shape, image.shape, whole)) < _WINDOW:
+        return None
     corners = _corners(image, overlap_extent(reference.shape, image.shape, whole), block)
     for _ in range(_TRIALS):
         whole = np.rint(shift).astype(int)
@@ -83,7 +85,7 @@ def survey(reference, image, shift, block: int) -> Survey | None:
 def _corners(image, extent, block):
     """Return the first pixels (row, column) of the windows of most structure."""
     rows, columns = (
-        np.unique(np.linspace(low, max(low, high - _WINDOW), min(_MOST_A_SIDE, max(1, (high - low) // _WINDOW))).astype(int))
+        np.linspace(low, high - _WINDOW, min(_MOST_A_SIDE, (high - low) // _WINDOW)).astype(int)
         for low, high in extent
     )
     corners = [(j, i) for j in rows for i in columns]
@@ -135,8 +137,12 @@ def _step(spectra):
     grid = spectra.grid
     surface = grid.inverse(spectra.cross)
     j, i = np.unravel_index(int(surface.argmax()), surface.shape)
-    whole = np.array([(i + grid.shape[1] // 2) % grid.shape[1] - grid.shape[1] // 2,
-                      (j + grid.shape[0] // 2) % grid.shape[0] - grid.shape[0] // 2])
+    whole = np.array(
+        [
+            (i + grid.shape[1] // 2) % grid.shape[1] - grid.shape[1] // 2,
+            (j + grid.shape[0] // 2) % grid.shape[0] - grid.shape[0] // 2,
+        ]
+    )
     return whole + taylor_peak(spectra.cross * grid.phase(-whole), grid)
 
 

@@ -73,8 +73,10 @@ class Spectra:
         starts = np.arange(0, RADIAL_BINS, wide)
         count = self.grid.radial_counts
         radius = (np.arange(RADIAL_BINS) + 0.5) / RADIAL_BINS * _LONGEST_RADIUS
-        sums = (self.grid.radial_sums(self.cross.real), self.grid.radial_sums(self.power), count, count * radius)
-        cross, power, count, radius = (np.add.reduceat(x, starts) for x in sums)
+        cross, power = self.grid.radial_sums(self.cross.real), self.grid.radial_sums(self.power)
+        cross, power, count, radius = (
+            np.add.reduceat(x, starts) for x in (cross, power, count, count * radius)
+        )
         filled = (count > 0) & (power > 0)
         if not filled.any():
             return np.array([0.0]), np.array([1.0]), np.array([0.0])

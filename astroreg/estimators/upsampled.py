@@ -30,8 +30,8 @@ def upsampled_peak(cross: np.ndarray, grid: FourierGrid, upsample_factor: int) -
     Notes
     -----
     Guizar-Sicairos, Thurman & Fienup (2008, doi:10.1364/OL.33.000156), in stages, each around the best sample
-    of the one before, so that the cost does not grow with the square of the factor; the matrix product is made
-    once.
+    of the one before, so that the cost does not grow with the square of the factor; the matrix product is
+    made once.
     """
     stride = max(1, round(upsample_factor / _FIRST_FACTOR))
     best = np.zeros(2, int)

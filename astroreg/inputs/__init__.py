@@ -11,8 +11,8 @@ from astroreg.inputs.image_wcs import is_celestial, pixel_scale
 from astroreg.inputs.kinds import Reference, as_frame, prepare_pair
 
 __all__ = [
-    "Reference",
     "Frame",
+    "Reference",
     "as_frame",
     "is_celestial",
     "parse_boundary",

@@ -60,7 +60,8 @@ class Frame:
     wcs: Any = None
     header: fits.Header | None = None
     label: str = ""
-    kept: dict | None = field(default=None, repr=False, compare=False)
+    # Not copied by `replace`: what was computed of one frame is wrong for another.
+    kept: dict | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -120,7 +121,7 @@ class Frame:
         data = self.data.astype(float) * factor
         good = None if self.mask is None else ~self.mask
         data, variance = _precision(data, variance, good, self.data.dtype, self.label)
-        return replace(self, data=data, variance=variance, unit=unit, kept=None)
+        return replace(self, data=data, variance=variance, unit=unit)
 
 
 @dataclass(frozen=True)

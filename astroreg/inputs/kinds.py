@@ -39,8 +39,9 @@ class Reference:
     Notes
     -----
     Give it to `~astroreg.chi2_shift`, `~astroreg.register_images`, `~astroreg.cross_correlation_shift` or
-    `~astroreg.measure` as ``reference``: the results are those of the plain image, to the last bit. Kept are the
-    checked pixels, the image in standard units and its versions on coarser pixels, as long as this object lives.
+    `~astroreg.measure` as ``reference``: the results are those of the plain image, to the last bit. Kept are
+    the checked pixels, the image in standard units and its versions on coarser pixels, as long as this object
+    lives.
 
     Examples
     --------
@@ -55,7 +56,8 @@ class Reference:
     """
 
     def __init__(self, image: Any, *, hdu: int | str | tuple | None = None):
-        self.frame = replace(as_frame(image, argument="image", hdu=hdu), kept={})
+        self.frame = replace(as_frame(image, argument="image", hdu=hdu))
+        object.__setattr__(self.frame, "kept", {})
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -64,7 +66,8 @@ class Reference:
 
     def __repr__(self) -> str:
         rows, columns = self.shape
-        return f"<Reference of {columns} x {rows} pixels{f' ({self.frame.label})' if self.frame.label else ''}>"
+        label = f" ({self.frame.label})" if self.frame.label else ""
+        return f"<Reference of {columns} x {rows} pixels{label}>"
 
 
 def as_frame(obj: Any, *, argument: str, hdu: int | str | tuple | None = None) -> Frame:

@@ -41,7 +41,7 @@ class SpectralAligner(Aligner):
         self.free = np.array([True, False, fit_scale, fit_background])
 
     def learn_filter(self, aligned: Aligned, share: float) -> Spectra:
-        """Take the Wiener filter of the mean spectrum, with `share` of the image, from the aligned spectra."""
+        """Take the Wiener filter of the mean, with `share` of the image, from the aligned spectra."""
         box = self.overlap.box
         sky = aligned.a + share * aligned.residual
         self.set_profile(*wiener_modes(aligned.a[box], aligned.b[box], sky[box]))
