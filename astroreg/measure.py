@@ -30,6 +30,7 @@ from astroreg.methods import (
 )
 from astroreg.prepared import PreparedPair, prepare
 from astroreg.results import ShiftResult, format_measurement
+from astroreg.results.notebook import html_row
 
 __all__ = ["Measurement", "measure"]
 
@@ -149,7 +150,7 @@ class Measurement(Mapping):
         return f"<{type(self).__name__} {', '.join(self)}>"
 
     def _repr_html_(self) -> str:
-        rows = _html_row(_titles(self), "th") + "".join(_html_row(row, "td") for row in _rows(self))
+        rows = html_row(_titles(self), "th") + "".join(html_row(row) for row in _rows(self))
         lines = [*_agreement_lines(self), *_flag_lines(self)]
         notes = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
         return f"<div><table>{rows}</table><ul>{notes}</ul></div>"
@@ -349,9 +350,3 @@ def _flag_lines(measured: Measurement) -> list[str]:
     """Return the sentence of every flag that is set, once."""
     flags = functools.reduce(operator.or_, (result.flags for result in measured.values()), ShiftFlag(0))
     return [f"flag {sentence}" for sentence in describe(flags)]
-
-
-def _html_row(cells: Sequence[str], tag: str) -> str:
-    style = "text-align:left"
-    inner = "".join(f"<{tag} style='{style}'>{html.escape(c.replace('+-', '±'))}</{tag}>" for c in cells)
-    return f"<tr>{inner}</tr>"

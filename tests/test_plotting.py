@@ -183,7 +183,7 @@ def test_search_of_a_pair_has_its_peak_at_the_shift():
     assert tuple(corners[row : row + 2, column : column + 2].mean(axis=(0, 1))) == tuple(SHIFT)
     np.testing.assert_array_equal(peak.get_xydata(), [SHIFT])
     np.testing.assert_array_equal(rival.get_xydata(), [[-5, 6]])
-    nothing = ShiftResult(shift=[np.nan] * 2, covariance=np.full((2, 2), np.nan))
+    nothing = replace(one, shift=[np.nan] * 2, covariance=np.full((2, 2), np.nan))
     assert len(plot_search(sky(0, 0), sky(*SHIFT), nothing)) == 1
 
 

@@ -199,6 +199,7 @@ def test_rival():
     one = RivalPeak([1, 2], 3.0)
     assert one.shift.unit == u.pixel
     assert "rival: dx = 1.00, dy = 2.00 pixel, Delta chi2 = 3.0" in str(result(rival=one))
+    assert "rival" not in str(result(rival=one, shift=[np.nan, np.nan]))
 
 
 @pytest.mark.parametrize(("flags", "told"), [(0, False), (ShiftFlag.RIVAL_PEAK, True)])

@@ -67,12 +67,13 @@ def plot_search(
         uncertainty="attached",
     )
     found = pair.coarse.surface
+    rival = result.rival if result.determined else None
     return plot_correlation(
         np.where(found.overlap >= min_overlap, found.rho, np.nan),
         x=found.x + origin[0],
         y=found.y + origin[1],
         peak=result.shift if result.determined else None,
-        rivals=() if result.rival is None else [result.rival.shift.to_value(u.pixel)],
+        rivals=() if rival is None else [rival.shift.to_value(u.pixel)],
         ax=ax,
     )
 

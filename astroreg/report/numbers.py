@@ -56,7 +56,7 @@ def _shift_rows(result: ShiftResult) -> list[tuple]:
         rows.append(
             ("68.3 % joint ellipse", f"half axes {axes}, at {ellipse.angle.value:.0f} deg from +x to +y")
         )
-    if result.rival is not None:
+    if result.determined and result.rival is not None:
         x, y = result.rival.shift.to_value(u.pixel)
         rows.append(("second-best shift", f"{x:.2f}, {y:.2f} pixel; Δχ² = {result.rival.delta_chi2:.4g}"))
     return rows

@@ -112,9 +112,9 @@ def _rows(result: ShiftResult) -> list[tuple[str, str]]:
     if result.n_pixels:
         share = f" ({100 * result.overlap:.0f} % overlap)" if np.isfinite(result.overlap) else ""
         rows.append(("pixels used", f"{result.n_pixels}{share}"))
-    if result.rival is not None and (
-        ShiftFlag.RIVAL_PEAK in result.flags or result.rival.delta_chi2 < _WORTH_TELLING
-    ):
+    # without a best shift the second-best tells nothing
+    has_rival = result.determined and result.rival is not None
+    if has_rival and (ShiftFlag.RIVAL_PEAK in result.flags or result.rival.delta_chi2 < _WORTH_TELLING):
         dx, dy = result.rival.shift.to_value(u.pixel)
         worse = f"Delta chi2 = {result.rival.delta_chi2:.1f}"
         rows.append(("rival", f"dx = {dx:.2f}, dy = {dy:.2f} pixel, {worse}"))

@@ -49,7 +49,10 @@ class SpectralAxis:
     @cached_property
     def kind(self) -> str:
         """Physical type as the VO calls it, such as "em.wl"; empty where it is unknown."""
-        return self.low_level.world_axis_physical_types[0] or ""
+        kind = self.low_level.world_axis_physical_types[0] or ""
+        ctype = getattr(getattr(self.wcs, "wcs", None), "ctype", ("",))[0]
+        # astropy before 7 calls a wavelength in air by the same name as one in vacuum
+        return f"{kind};{_AIR}" if ctype.startswith("AWAV") and _AIR not in kind else kind
 
     @property
     def middle(self) -> float:

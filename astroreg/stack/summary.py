@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from astropy import units as u
 
 from astroreg.results import format_measurement
+from astroreg.results.notebook import html_row
 from astroreg.stack.flags import StackFlag, describe_stack
 
 if TYPE_CHECKING:
@@ -96,15 +97,9 @@ def to_html(result: StackResult) -> str:
     """
     answer, *details = (html.escape(line) for line in _lines(result))
     head, *rows = image_rows(result)
-    table = _html_row(head, "th") + "".join(_html_row(row, "td") for row in rows[:_SHOWN])
+    table = html_row(head, "th") + "".join(html_row(row) for row in rows[:_SHOWN])
     notes = [*details, *(html.escape(line) for line in _reasons(result))]
     if len(rows) > _SHOWN:
         notes.append(f"{len(rows) - _SHOWN} more images: to_table() has all")
     items = "".join(f"<li>{note}</li>" for note in notes)
     return f"<div><p><strong>{answer}</strong></p><table>{table}</table><ul>{items}</ul></div>"
-
-
-def _html_row(cells: tuple[str, ...], tag: str) -> str:
-    style = "text-align:left"
-    inner = "".join(f"<{tag} style='{style}'>{html.escape(c.replace('+-', '±'))}</{tag}>" for c in cells)
-    return f"<tr>{inner}</tr>"

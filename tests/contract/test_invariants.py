@@ -137,7 +137,7 @@ def test_kinds_of_arrays(method, examples):
             "backwards": (lambda a: np.array(a[::-1, ::-1])[::-1, ::-1], 1e-6),
             "big-endian": (lambda a: a.astype(a.dtype.newbyteorder(">")), 1e-6),
             # Rounded to 6e-8 of values whose noise is a twentieth, a few thousand of them.
-            "single": (lambda a: a if a.dtype.kind == "b" else a.astype("f4"), 2e-3),
+            "single": (lambda a: a if a.dtype.kind == "b" else a.astype("f4"), 5e-3),
         }
         for name, (arrays, tolerance) in kinds.items():
             other = measured(method, *(remade(f, arrays=arrays) for f in scene.frames))
@@ -153,7 +153,8 @@ def test_exchanging_images_and_axes(method, examples):
     def check(scene):
         usual = measured(method, *scene.frames)
         back = measured(method, *scene.frames[::-1])
-        assert (np.abs((usual.shift + back.shift) / usual.shift_error) < 0.01).all()
+        # To 1e-3 where all pixels are good; bad ones are filled in the reference only.
+        assert (np.abs((usual.shift + back.shift) / usual.shift_error) < 0.03).all()
         turned = measured(method, *(remade(f, arrays=np.transpose) for f in scene.frames))
         # Even canvases have Nyquist terms, which rows and columns of a real transform treat differently.
         assert (np.abs((turned.shift[::-1] - usual.shift) / usual.shift_error) < 0.05).all()
