@@ -3,6 +3,7 @@
 - `align`: the main job, two images with WCS on any grids; `measure`: three methods on one pair;
 - `align_stack`: the corrections of many exposures at once, a `StackResult`;
 - `chi2_shift`, `register_images`, `cross_correlation_shift`: the methods, each giving a `ShiftResult`;
+- `Reference`: one reference for many images, whose transforms are computed once;
 - `register_cube`, `register_channels`: spectral cubes; two spectra go to `chi2_shift`, a `SpectralShift`;
 - `register_tiles`: a field of shifts over an image, and whether rotation, scale or distortion is in it;
 - `SkyCorrection`, `correct_wcs`, `correct_header`, `restore_header`, `correct_file`: the sky side;
@@ -17,6 +18,7 @@ from astroreg.cubes import CubeShift, register_channels, register_cube
 from astroreg.exceptions import AlreadyCorrectedError, AstroregWarning, CorrectionError
 from astroreg.files import apply_correction, correct_file, restore_file
 from astroreg.flags import ShiftFlag
+from astroreg.inputs import Reference
 from astroreg.measure import Measurement, measure
 from astroreg.methods import chi2_shift, cross_correlation_shift, register_images
 from astroreg.results import ShiftResult
@@ -39,6 +41,7 @@ __all__ = [
     "FieldFlag",
     "LinearModel",
     "Measurement",
+    "Reference",
     "ShiftField",
     "ShiftFlag",
     "ShiftResult",
