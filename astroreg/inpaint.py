@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage, sparse
-from scipy.sparse.linalg import spsolve
 
 __all__ = ["fill_bad"]
 
@@ -60,5 +59,7 @@ def _least_laplacian(filled: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     # The small ridge towards the nearest value settles pixels in the array's corners, which no stencil holds.
     ridge = 1e-6
     start = values[wanted.ravel()]
+    from scipy.sparse.linalg import spsolve  # here: it loads the solvers of all kinds
+
     normal = (laplacian.T @ laplacian + ridge * sparse.eye_array(shape[1])).tocsc()
     return np.atleast_1d(spsolve(normal, ridge * start - laplacian.T @ constant))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from astropy.convolution import Gaussian2DKernel
-from scipy.signal import oaconvolve
 
 from astroreg.checks import argument_named, parse_fraction
 from astroreg.inpaint import fill_bad
@@ -46,6 +44,8 @@ def gaussian_kernel(covariance: np.ndarray) -> np.ndarray:
 
 def _sampled(covariance: np.ndarray, size: int) -> np.ndarray:
     """Average a Gaussian over the pixels."""
+    from astropy.convolution import Gaussian2DKernel  # here: it loads all of astropy.modeling
+
     values, vectors = np.linalg.eigh(covariance)
     minor, major = np.sqrt(np.maximum(values, THINNEST))
     angle = np.arctan2(vectors[1, 1], vectors[0, 1])
@@ -143,6 +143,8 @@ def smoothed(
     mask : ndarray of bool
         True where bad pixels have 15 per cent of the kernel or more.
     """
+    from scipy.signal import oaconvolve  # here: with the statistics behind it, it takes long to load
+
     pad = [(n // 2, n // 2) for n in kernel.shape]
     bad = np.pad(np.zeros(data.shape, bool) if mask is None else mask, pad, constant_values=True)
     weight = oaconvolve(bad.astype(float), kernel, mode="valid")

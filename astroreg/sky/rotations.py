@@ -7,7 +7,6 @@ latitudes are in radian; vectors have their three components on the last axis.
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 __all__ = [
     "angular_distance",
@@ -45,12 +44,16 @@ def local_basis(lon, lat):
 
 def rotation_vector_to_matrix(vector):
     """The 3x3 matrix of a rotation vector."""
+    from scipy.spatial.transform import Rotation  # here: it is loaded with all of scipy.spatial
+
     # scipy refuses a read-only array, hence the copy.
     return Rotation.from_rotvec(np.array(vector, dtype=float)).as_matrix()
 
 
 def matrix_to_rotation_vector(matrix):
     """The rotation vector of a 3x3 matrix, of length at most pi."""
+    from scipy.spatial.transform import Rotation
+
     return Rotation.from_matrix(matrix).as_rotvec()
 
 

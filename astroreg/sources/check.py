@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from astropy import units as u
-from scipy import stats
+from scipy import special
 
 from astroreg.inputs import as_frame, parse_max_shift, parse_positive, prepare_pair
 from astroreg.results import ShiftResult, format_measurement
@@ -49,7 +49,7 @@ class SourceCheck:
             return np.nan
         square = float(difference @ np.linalg.pinv(covariance) @ difference)
         # Two degrees of freedom: exceeded with probability exp(-square / 2).
-        return float(stats.norm.isf(np.exp(-square / 2) / 2)) if square < 1000 else np.sqrt(square)
+        return float(abs(special.ndtri(np.exp(-square / 2) / 2))) if square < 1000 else np.sqrt(square)
 
     @property
     def agrees(self) -> bool | None:

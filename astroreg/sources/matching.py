@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, spatial, stats
+from scipy import spatial, special
 
 __all__ = ["Match", "common_shift", "match_sources"]
 
@@ -74,7 +74,7 @@ def match_sources(
     centre = votes[tree.query_ball_point(votes[np.argmax(counts)], radius)].mean(axis=0)
     one, two = _mutual(first + centre, second, radius)
     expected = len(votes) * np.pi * radius**2 / max(area, np.pi * radius**2)
-    chance = min(1.0, float(stats.poisson.sf(one.size - 1, expected)) * max(1.0, area / (np.pi * radius**2)))
+    chance = min(1.0, float(special.pdtrc(one.size - 1, expected)) * max(1.0, area / (np.pi * radius**2)))
     return None if one.size < FEWEST or chance > _FALSE_ALARM else Match(one, two, chance)
 
 
@@ -145,7 +145,9 @@ def _extra_scatter(shifts, covariances, start) -> float:
     # One standard deviation of a chi-squared: what is taken for scatter by chance would enlarge the errors.
     if excess(0.0) <= np.sqrt(4 * (len(shifts) - 1)):
         return 0.0
+    from scipy.optimize import brentq  # here: it takes long to load
+
     largest = max(1e-6, 2 * float(np.abs(shifts - start).max()))
     while excess(largest) > 0:
         largest *= 2
-    return float(optimize.brentq(excess, 0.0, largest))
+    return float(brentq(excess, 0.0, largest))

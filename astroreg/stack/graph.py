@@ -7,7 +7,6 @@ from itertools import combinations
 
 import numpy as np
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from astroreg.stack.geometry import Layout
 
@@ -55,6 +54,9 @@ def _thinned(
     pairs: list[tuple[int, int]], overlaps: np.ndarray, n_images: int, neighbours: int
 ) -> list[tuple[int, int]]:
     """Keep what holds all together, and the best `neighbours` pairs of each image."""
+    # Imported here: it loads all solvers of scipy.sparse.linalg.
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
     # Between pairs as good as each other chance decides, so that no image is far from any other.
     order = np.round(overlaps / SAME_OVERLAP) + 0.5 * np.random.default_rng(0).random(len(pairs))
     i, j = np.array(pairs).T
@@ -87,6 +89,8 @@ def component_of(n_nodes: int, edges: np.ndarray, node: int | None) -> np.ndarra
     ndarray of bool, shape (n_nodes,)
     """
     i, j = np.asarray(edges, int).reshape(-1, 2).T
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(i)), (i, j)), shape=(n_nodes, n_nodes))
     _, labels = connected_components(graph, directed=False)
     wanted = labels[node] if node is not None else np.bincount(labels).argmax()

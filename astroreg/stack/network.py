@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
-from scipy.optimize import minimize_scalar
-from scipy.stats import chi2 as chi2_distribution
 
 from astroreg.stack.correlations import symmetric_root
 
@@ -204,7 +202,7 @@ class Network:
     def _accepted(self, independent: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Reject pairs one at a time; return which are left, the tests, and which stay in contradiction."""
         n = len(self.edges)
-        limit = chi2_distribution.isf(FALSE_ALARM / n, 2)
+        limit = -2 * np.log(FALSE_ALARM / n)  # of a chi-squared of two degrees of freedom, exp(-chi2 / 2)
         stages = self._eliminated(independent, limit)
         # Several blunders hide each other: whether the errors are too small as a whole, so that not every
         # pair that is off is a blunder, is judged with a quarter of the pairs more left out.
@@ -242,6 +240,7 @@ class Network:
         """Return the most probable q: by the likelihood of the residuals, with a broad prior."""
         if used.sum() <= len(self.gauge) - 1:
             return INDEPENDENT
+        from scipy.optimize import minimize_scalar  # here: it takes as long to load as all of this package
 
         def cost(log_q: float) -> float:
             prior = ((log_q - np.log(INDEPENDENT)) / INDEPENDENT_SPREAD) ** 2
