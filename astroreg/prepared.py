@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from astropy import units as u
 
 from astroreg.estimators.correlation import Coarse, delta_chi2_of
+from astroreg.estimators.decimation import Flux
 from astroreg.estimators.delta_chi2 import delta_chi2_map
 from astroreg.estimators.equations import Fit
-from astroreg.estimators.levels import Flux, Pyramid
+from astroreg.estimators.levels import Pyramid
 from astroreg.estimators.noise import noise_variance
 from astroreg.estimators.overlap import Plane
 from astroreg.estimators.registration import Outcome, Refiner, Search, register, search
 from astroreg.flags import ShiftFlag
 from astroreg.inputs import Frame, parse_boundary, parse_choice, parse_fraction, parse_max_shift, prepare_pair
+from astroreg.memory import require_memory
 from astroreg.results import DeltaChi2Map, RivalPeak, ShiftResult
 
 __all__ = ["Options", "PreparedPair", "prepare"]
@@ -32,7 +35,7 @@ _CHI2_SLACK = 0.2
 # A correlation's peak whose curvature is not this many times its noise's may be one of the noise.
 _LOW_SNR = 3.0
 _LARGEST_ERROR = 1.0  # pixels: beyond it another summit of the correlation is as near as the right one
-_SIDE_FOR_STATISTICS = 1024
+_SIDE_FOR_STATISTICS = 256
 # Residuals that are nothing but rounding: one image given twice.
 _IDENTICAL = 1e-9
 _SCATTER_SLACK = 2.0  # in variance: errors wrong by a factor of 1.4
@@ -112,19 +115,24 @@ class PreparedPair:
         self.reference, self.image, self.options = reference, image, options
         variances = (reference.variance, image.variance)
         # Two images said to be noiseless: what is left between them is the only measure of an error.
-        self.noise_estimated = any(v is None for v in variances) or not any(v.any() for v in variances)
-        planes = [_plane(frame) for frame in (reference, image)]
-        self.flux = self._fluxes(planes)
-        self.pyramids = tuple(Pyramid(p, x) for p, x in zip(planes, self.flux, strict=True))
+        self.noise_estimated = any(v is None for v in variances) or not any(_any_noise(v) for v in variances)
+        frames = (reference, image)
+        planes = [_kept(frame, "plane", partial(_plane, frame)) for frame in frames]
+        pairs = list(zip(frames, planes, strict=True))
+        self.flux = self._fluxes(planes, [_kept(f, "spread", partial(_mean_and_spread, p)) for f, p in pairs])
+        periodic = options.search.periodic
+        self.pyramids = tuple(
+            _kept(f, (x, periodic), partial(Pyramid, p, x, periodic=periodic))
+            for (f, p), x in zip(pairs, self.flux, strict=True)
+        )
 
     @property
     def empirical(self) -> bool:
         """Whether the errors come from the residuals: asked for, or for want of uncertainties."""
         return self.options.empirical or self.noise_estimated
 
-    def _fluxes(self, planes: list[Plane]) -> tuple[Flux, Flux]:
+    def _fluxes(self, planes: list[Plane], stats: list[tuple[float, float]]) -> tuple[Flux, Flux]:
         """Choose the standardisation that leaves what is not fitted as it is."""
-        stats = [_mean_and_spread(p) for p in planes]
         factors = [s for _, s in stats] if self.options.search.fit_scale else [stats[1][1]] * 2
         offsets = [m for m, _ in stats]
         if not self.options.search.fit_background:
@@ -156,7 +164,12 @@ class PreparedPair:
             With NaN and a flag where nothing was determined.
         """
         outcome = register(
-            *self.pyramids, refiner, self.options.search, empirical=self.empirical, coarse=self.coarse
+            *self.pyramids,
+            refiner,
+            self.options.search,
+            empirical=self.empirical,
+            coarse=self.coarse,
+            permit=self._permit,
         )
         common = {
             "method": method,
@@ -175,6 +188,11 @@ class PreparedPair:
             return ShiftResult(shift=nothing[0] * u.pixel, covariance=nothing * u.pixel**2, **common)
         chart = _map(outcome) if delta_chi2 else None
         return ShiftResult(**self._numbers(outcome), delta_chi2=chart, **common)
+
+    def _permit(self, needed: float) -> None:
+        """Refuse, with the figure, what cannot fit into memory."""
+        what = f"registering images of {' x '.join(str(n) for n in self.image.shape[::-1])} pixels"
+        require_memory(needed, what, "cut the same part out of both")
 
     def _numbers(self, outcome: Outcome) -> dict[str, Any]:
         """Return the fitted numbers in the images' own units."""
@@ -257,6 +275,19 @@ class PreparedPair:
         return ShiftFlag.BAD_CHI2 if bad and fit.chi2 > _IDENTICAL * dof else ShiftFlag(0)
 
 
+def _kept(frame: Frame, key: Any, make: Callable[[], Any]) -> Any:
+    """Return what was made of a frame before, where frames keep it, else make it."""
+    if frame.kept is None:
+        return make()
+    if key not in frame.kept:
+        frame.kept[key] = make()
+    return frame.kept[key]
+
+
+def _any_noise(variance: np.ndarray) -> bool:
+    return bool((variance if any(variance.strides) else variance[:1, :1]).any())
+
+
 def _mean_and_spread(plane: Plane) -> tuple[float, float]:
     """Return mean and standard deviation of the good pixels, of a part of them where they are many."""
     step = max(1, max(plane.shape) // _SIDE_FOR_STATISTICS)
@@ -264,8 +295,9 @@ def _mean_and_spread(plane: Plane) -> tuple[float, float]:
     values = data if plane.good is None else data[plane.good[::step, ::step]]
     if values.size == 0:
         values = plane.data if plane.good is None else plane.data[plane.good]
-    mean = float(values.mean(dtype=float))
-    spread = float(np.sqrt(np.mean(np.square(values.astype(float) - mean))))
+    values = values.astype(float)
+    mean = float(values.mean())
+    spread = float(np.sqrt(np.mean(np.square(values - mean))))
     return mean, spread if spread > 0 else 1.0
 
 
@@ -276,6 +308,8 @@ def _plane(frame: Frame) -> Plane:
     if variance is None:
         variance = noise_variance(frame.data, good)
         variance = variance if np.isfinite(variance) else 0.0
+    elif not any(variance.strides):
+        variance = float(variance[0, 0])
     return Plane(frame.data, variance, good)
 
 

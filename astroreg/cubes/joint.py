@@ -7,7 +7,7 @@ low-pass of nothing: it adds nothing to the left sides, nor to their noise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -17,7 +17,7 @@ from astroreg.estimators.chi_squared import ChiSquaredStep
 from astroreg.estimators.correlation import Peak, Surface, correlation_surface, delta_chi2_of
 from astroreg.estimators.covariance import correlation_length, empirical_scatter, sandwich
 from astroreg.estimators.equations import Equations
-from astroreg.estimators.overlap import Plane, make_overlap
+from astroreg.estimators.overlap import Overlap, Plane, make_overlap
 
 __all__ = ["JointFit", "JointPeaks", "fit_jointly", "joint_search"]
 
@@ -25,7 +25,6 @@ _ITERATIONS = 30
 _FILTER_STEPS = (0, 1)
 _TOLERANCE = 2e-3  # of the shift's error
 _ACCEPTED = 0.05  # of the error: a last step this short counts as converged
-_FIRST_SMOOTHING = 1.0  # pixels
 _FEWEST = 16  # pixels
 _RECENTRE, _RECENTRINGS, _FARTHEST = 0.55, 5, 12
 _HALF, _CHANCE, _APART = 0.5, 0.3, 4
@@ -202,24 +201,23 @@ class _Joint:
         out = []
         for aligner, step in zip(self.aligners, self.steps, strict=True):
             aligned = aligner.align()
-            sky = step.sky(aligned)
             if iteration in _FILTER_STEPS:
-                aligner.learn_filter(aligned, sky, smooth=0 if iteration else _FIRST_SMOOTHING)
-            out.append(step.equations(aligned))
+                aligner.learn_filter(aligned, step.mean_share)
+            _, spectrum = step.centred(aligned, None)
+            out.append(replace(step.equations(aligned, spectrum), value=step.left_sides(aligned, spectrum)))
         return out
 
     def move(self, step: np.ndarray) -> None:
         """Apply a step of (x, y, log scale, backgrounds)."""
         for j, (aligner, one) in enumerate(zip(self.aligners, self.steps, strict=True)):
             aligned = aligner.align()
+            centre, spectrum = one.centred(aligned, None)
             sky = one.sky(aligned)
-            centre = float((one.weight * sky).sum() / one.weight.sum())
-            spectrum = aligner.grid.forward(sky - aligner.grid.dtype.type(centre))
             aligner.fraction = aligner.fraction + step[:2]
             aligner.scale *= float(np.exp(step[2]))
             aligner.background += float(step[3 + j])
             if step[2]:
-                one._set_noise()
+                one.set_noise()
             aligner.predict(sky, centre, spectrum)
 
     def solve(self) -> tuple[list[Equations], bool]:
@@ -347,7 +345,7 @@ def fit_jointly(
 
 def _finished(joint: _Joint, equations: list[Equations], converged: bool, empirical: bool) -> JointFit:
     _, slope, scatter = combined(equations)
-    learnt = _learnt_scatter(equations)
+    learnt = _learnt_scatter(equations, joint.aligners[0].overlap)
     promised = float(np.trace(scatter[:2, :2]))
     return JointFit(
         shift=joint.whole + joint.fraction,
@@ -363,13 +361,17 @@ def _finished(joint: _Joint, equations: list[Equations], converged: bool, empiri
     )
 
 
-def _learnt_scatter(equations: list[Equations]) -> np.ndarray:
+def _learnt_scatter(equations: list[Equations], overlap: Overlap) -> np.ndarray:
     """Return the covariance of the equations from the residuals, whatever correlates them.
 
     What a pixel adds to the equations of the shift is summed over the pairs first: the noise that they share,
     as that of neighbouring channels, is then part of it.
     """
-    length = max(correlation_length(e.residual, e.weight) for e in equations[:3])
+    grid, box = overlap.grid, overlap.box
+    length = max(
+        correlation_length(grid.forward(np.sqrt(e.weight) * e.residual), e.weight > 0, grid, box)
+        for e in equations[:3]
+    )
     terms = [sum(e.templates[i] * e.residual for e in equations) for i in range(3)]
     terms += [e.templates[3] * e.residual for e in equations]
-    return empirical_scatter(terms, length)
+    return empirical_scatter(terms, length, grid, box)

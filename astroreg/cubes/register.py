@@ -34,6 +34,7 @@ _SCATTER_SLACK = 2.0
 _IDENTICAL = 1e-9  # residuals that are nothing but rounding: one cube given twice
 _SMALL_OVERLAP = 1.2
 _LARGEST_ERROR = 1.0  # pixels
+_LONGEST_SIDE = 256  # blocks a side of the search
 
 
 def register_cube(
@@ -307,7 +308,7 @@ def searched(references: list, images: list, how: Any, *, either_sign: bool = Fa
     JointPeaks
         With shifts in pixels.
     """
-    block = search_block((references[0].shape, images[0].shape), periodic=how.periodic)
+    block = search_block((references[0].shape, images[0].shape), _LONGEST_SIDE, periodic=how.periodic)
     small = [[block_average(plane, block) for plane in planes] for planes in (references, images)]
     limit = None if how.max_shift is None else how.max_shift / block + (0.5 if block > 1 else 0)
     found = joint_search(

@@ -10,57 +10,98 @@ that a gap pulls the shift nowhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from astroreg.estimators.fourier import FourierGrid
 from astroreg.estimators.overlap import Overlap
-from astroreg.estimators.template import filter_on, wiener_profile
+from astroreg.estimators.template import Spectra, filter_on, tapered_spectra
 
-# Scales, in pixels, at which the first guess of a gap is tried; the smallest that reaches it is taken.
 # A hole's own share of its smoothed value that is taken out at once. In a cluster of holes a pattern that the
 # low-pass removes is multiplied by -c / (1 - c): from one half on it would grow.
 _LARGEST_OWN = 0.45
+# Scales, in pixels, at which the first guess of a hole is tried; the smallest that reaches it is taken.
 _GAP_SCALES = (1.0, 2.5, 6.0, 16.0, 40.0)
+_STALLED = 0.2  # of the step before: from here on steps are carried on
+_LONGEST = 8.0  # times a step: how far steps that only shrink slowly are carried on
+_EDGE_ROWS = 3  # of the overlap, whose mean is carried on beyond its edge as the first guess
 
 
-def fill_gaps(grid: FourierGrid, values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return `values` with what is not `known` filled by local averages of what is."""
-    if known.all():
-        return values
-    todo = ~known
-    out = np.where(known, values, 0)
-    numerator, weight = grid.forward(out), grid.forward(known.astype(values.dtype))
+def fill_gaps(grid: FourierGrid, values: np.ndarray, known: np.ndarray, todo: np.ndarray) -> None:
+    """Fill `values` in place with local averages of what is `known`, where `todo` says so."""
+    todo = todo.copy()
+    if not todo.any():
+        return
+    seen = known.astype(values.dtype)
+    numerator, weight = grid.forward(values * seen), grid.forward(seen)
     for scale in _GAP_SCALES:
         kernel = np.exp(-2 * np.pi**2 * scale**2 * grid.k2)
         reach = grid.inverse(weight * kernel)
         reached = todo & (reach > 0.05)
         if reached.any():
-            out[reached] = grid.inverse(numerator * kernel)[reached] / reach[reached]
+            values[reached] = grid.inverse(numerator * kernel)[reached] / reach[reached]
             todo &= ~reached
         if not todo.any():
-            return out
-    out[todo] = values[known].mean() if known.any() else 0
-    return out
+            return
+    values[todo] = values[known].mean() if known.any() else 0
 
 
-@dataclass(frozen=True)
+def continue_beyond(values: np.ndarray, box) -> None:
+    """Fill what lies outside of `box` in place, from its edges, so that the canvas closes on itself."""
+    for axis, inside in enumerate(box):
+        # Both axes in turn: the first within the columns of the box only, the second everywhere.
+        part = values[:, box[1]] if axis == 0 else values.T
+        length = part.shape[0]
+        first, last, _ = inside.indices(length)
+        if last - first == length:
+            continue
+        rows = min(_EDGE_ROWS, last - first)
+        low, high = part[first : first + rows].mean(0), part[last - rows : last].mean(0)
+        gap = length - (last - first)
+        position = np.arange(1, gap + 1, dtype=values.dtype)[:, None] / values.dtype.type(gap + 1)
+        bridge = high + position * (low - high)
+        part[last:] = bridge[: length - last]
+        part[:first] = bridge[length - last :]
+
+
 class Aligned:
-    """Both images in the common frame, in the image's flux units.
+    """Both images in the common frame, in the image's flux units; made into arrays where those are needed.
 
-    Attributes
+    Parameters
     ----------
-    a, b : `numpy.ndarray`
-        The reference (scaled, with background) and the image.
+    grid : FourierGrid
+        Frequencies of the canvas.
     spectrum_a, spectrum_b : `numpy.ndarray`
-        Their transforms.
+        Transforms of the reference (scaled, with background) and of the image.
     """
 
-    a: np.ndarray
-    b: np.ndarray
-    spectrum_a: np.ndarray
-    spectrum_b: np.ndarray
+    def __init__(self, grid: FourierGrid, spectrum_a: np.ndarray, spectrum_b: np.ndarray):
+        self.grid, self.spectrum_a, self.spectrum_b = grid, spectrum_a, spectrum_b
+
+    @cached_property
+    def a(self) -> np.ndarray:
+        """The reference."""
+        return self.grid.inverse(self.spectrum_a)
+
+    @cached_property
+    def b(self) -> np.ndarray:
+        """The image."""
+        return self.grid.inverse(self.spectrum_b)
+
+    @cached_property
+    def residual(self) -> np.ndarray:
+        """The image less the reference."""
+        if "a" in self.__dict__ and "b" in self.__dict__:
+            return self.b - self.a
+        return self.grid.inverse(self.spectrum_b - self.spectrum_a)
+
+    def mean_spectrum(self, share: float) -> np.ndarray:
+        """Return the transform of the mean with `share` of the image."""
+        mean = self.spectrum_b - self.spectrum_a
+        mean *= self.grid.dtype.type(share)
+        mean += self.spectrum_a
+        return mean
 
 
 class Aligner:
@@ -81,8 +122,10 @@ class Aligner:
         Which of (x, y, log scale, background) are fitted.
     scale, background : float
         ``image = scale * reference + background``.
-    filter : `numpy.ndarray`
-        Low-pass of the template, on the half-plane of frequencies.
+    profile : tuple of `numpy.ndarray`
+        Low-pass of the template: frequencies and values.
+    learnt : bool
+        Whether the low-pass was learnt from the images; at first it lets everything pass.
     """
 
     def __init__(self, overlap: Overlap, *, fit_scale: bool = True, fit_background: bool = True):
@@ -90,84 +133,153 @@ class Aligner:
         self.grid = overlap.grid
         self.fraction = np.zeros(2)
         self.free = np.array([True, True, fit_scale, fit_background])
-        a, b = overlap.reference[overlap.usable], overlap.image[overlap.usable]
-        self.scale, self.background = _first_flux(a, b, fit_scale, fit_background)
-        known = overlap.has_reference | overlap.has_image
-        either = np.where(overlap.has_image, overlap.image, self.scale * overlap.reference + self.background)
-        sky = fill_gaps(self.grid, either.astype(self.grid.dtype, copy=False), known)
-        self._predicted_a = self._predicted_b = sky
-        self._keep_a = overlap.has_reference & ~overlap.hole
-        self._keep_b = overlap.has_image & ~overlap.hole
+        self.scale, self.background = _first_flux(overlap, fit_scale, fit_background)
         self.profile = (np.array([0.0]), np.array([1.0]))
-        self.filter = np.ones_like(self.grid.k2)
+        self.learnt = False
+        self._gap_a, self._gap_b = overlap.gaps
+        self._a, self._b = overlap.reference, overlap.image
+        self._transforms = None
+        # Scale and background of the last alignment, in whose units its mean sky is.
+        self._flux = (self.scale, self.background)
+        if not overlap.complete:
+            self._guess()
+
+    def _guess(self):
+        """Fill both images where they have no pixel that is used with a first guess of the sky."""
+        overlap = self.overlap
+        sky = overlap.image.copy()
+        only = overlap.has_reference & ~overlap.has_image
+        kind = sky.dtype.type
+        sky[only] = overlap.reference[only] * kind(self.scale) + kind(self.background)
+        # Where both have a pixel neither is preferred: the answer is that of the swapped pair.
+        for strip in self._both_strips():
+            mean = overlap.reference[strip] * kind(self.scale) + kind(self.background)
+            mean += overlap.image[strip]
+            mean *= kind(0.5)
+            np.copyto(sky[strip], mean, where=overlap.has_reference[strip] & overlap.has_image[strip])
+        unknown = ~(overlap.has_reference | overlap.has_image)
+        inside = np.zeros_like(unknown)
+        inside[overlap.box] = unknown[overlap.box]
+        if inside.any():
+            fill_gaps(self.grid, sky, ~unknown, inside)
+        if not overlap.periodic:
+            beyond = sky.copy()
+            continue_beyond(beyond, overlap.box)
+            unknown &= ~inside
+            np.copyto(sky, beyond, where=unknown)
+        self._fill(sky, sky)
+
+    def _both_strips(self):
+        """Return the parts of the canvas whose mean sky is the first guess of something."""
+        if self.overlap.has_holes or self.overlap.periodic:
+            return [(slice(None), slice(None))]
+        rows, columns = self.overlap.box
+        ends = [
+            [slice(s.start, s.start + _EDGE_ROWS), slice(s.stop - _EDGE_ROWS, s.stop)]
+            for s in (rows, columns)
+        ]
+        return [(edge, columns) for edge in ends[0]] + [
+            (slice(rows.start + _EDGE_ROWS, rows.stop - _EDGE_ROWS), edge) for edge in ends[1]
+        ]
+
+    def _fill(self, predicted_a, predicted_b):
+        """Put predictions, in the image's flux units, where an image has no pixel of its own."""
+        kind = self.grid.dtype.type
+        scale, background = self._flux
+        self._a, self._b = self.overlap.reference.copy(), self.overlap.image.copy()
+        np.copyto(self._a, (predicted_a - kind(background)) / kind(scale), where=self._gap_a)
+        np.copyto(self._b, predicted_b, where=self._gap_b)
+        self._transforms = None
 
     def align(self) -> Aligned:
         """Return both images in the common frame at the present fraction, scale and background."""
-        a = np.where(self._keep_a, self.scale * self.overlap.reference + self.background, self._predicted_a)
-        b = np.where(self._keep_b, self.overlap.image, self._predicted_b)
-        phase = self.grid.phase(self.fraction / 2)
-        spectrum_a = self.grid.forward(a.astype(self.grid.dtype, copy=False))
-        spectrum_b = self.grid.forward(b.astype(self.grid.dtype, copy=False))
-        spectrum_a *= phase
-        spectrum_b *= phase.conj()
-        return Aligned(self.grid.inverse(spectrum_a), self.grid.inverse(spectrum_b), spectrum_a, spectrum_b)
+        grid = self.grid
+        self._flux = (self.scale, self.background)
+        if self._transforms is None:
+            self._transforms = grid.forward(self._a), grid.forward(self._b)
+        phase = grid.phase(self.fraction / 2)
+        spectrum_a = self._transforms[0] * phase
+        spectrum_a *= grid.dtype.type(self.scale)
+        spectrum_a[0, 0] += self.background * grid.shape[0] * grid.shape[1]
+        np.conjugate(phase, out=phase)
+        phase *= self._transforms[1]
+        return Aligned(grid, spectrum_a, phase)
 
-    def slope(self, from_a: np.ndarray, from_b: np.ndarray, aligned: Aligned) -> np.ndarray:
-        """Return d(equations)/d(x, y, log scale, background), shape (4, 4).
+    def learn_filter(self, aligned: Aligned, share: float) -> Spectra:
+        """Take the Wiener filter of the mean sky, with `share` of the image, from the aligned images."""
+        spectra = tapered_spectra(aligned.a, aligned.b, share, self.overlap.box, self.grid)
+        self.set_profile(*spectra.rings()[:2])
+        return spectra
 
-        The templates' part from either image, shape (4, ny, nx), is multiplied by the change of the residual
-        as the other one sees it: their noises are independent, so that their products carry no bias.
-        """
-        n = aligned.a.size
-        change_a, change_b = (
-            self._changes(x, s) for x, s in ((aligned.a, aligned.spectrum_a), (aligned.b, aligned.spectrum_b))
-        )
-        return (
-            from_a.reshape(4, n) @ change_b.reshape(4, n).T + from_b.reshape(4, n) @ change_a.reshape(4, n).T
-        )
+    def set_profile(self, k: np.ndarray, h: np.ndarray) -> None:
+        """Take (k, h) as the low-pass of the template."""
+        self.profile, self.learnt = (k, h), True
+        self.__dict__.pop("filter", None)
 
-    def _changes(self, values, spectrum):
-        """Return d(residual)/d(x, y, log scale, background) as one image sees it."""
-        constant = np.full(values.shape, -1, values.dtype)
-        return np.stack([*self.grid.gradient(spectrum), self.background - values, constant])
+    @cached_property
+    def filter(self) -> np.ndarray:
+        """Low-pass of the template on the half-plane of frequencies."""
+        return filter_on(self.grid, *self.profile)
 
-    def learn_filter(self, aligned: Aligned, sky: np.ndarray, *, smooth: float = 0.0) -> None:
-        """Take the Wiener filter of `sky` from the aligned images; `smooth` (pixels) narrows it further."""
-        box = self.overlap.box
-        self.profile = wiener_profile(aligned.a[box], aligned.b[box], sky[box])
-        self.filter = filter_on(self.grid, *self.profile)
-        if smooth:
-            self.filter *= np.exp(-2 * np.pi**2 * smooth**2 * self.grid.k2)
-
-    def predict(self, sky: np.ndarray, centre: float, spectrum: np.ndarray) -> None:
+    def predict(self, sky: np.ndarray | None, centre: float, spectrum: np.ndarray) -> None:
         """Predict what is missing in either image from the mean sky in the common frame.
 
         In a hole of the overlap the prediction leaves out what stands there itself: with the
         low-pass' own central value c, ``(h * S - c S) / (1 - c)`` is the smoother's value without
-        that pixel. `spectrum` is the transform of ``sky - centre``.
+        that pixel. `spectrum` is the transform of ``sky - centre``; the sky itself is needed for holes only.
         """
         if self.overlap.complete:
             return
+        grid, kind = self.grid, self.grid.dtype.type
         spectrum = spectrum * self.filter
         hole = self.overlap.hole
-        if hole.any():
-            low = self.grid.inverse(spectrum)
-            own = min(self.grid.dot(self.filter, np.ones_like(self.filter)), _LARGEST_OWN)
-            correction = np.where(hole, own / (1 - own) * (low - (sky - centre)), 0)
-            spectrum += self.grid.forward(correction.astype(self.grid.dtype, copy=False))
-        phase = self.grid.phase(self.fraction / 2)
-        self._predicted_a = self.grid.inverse(spectrum * phase.conj()) + self.grid.dtype.type(centre)
-        self._predicted_b = self.grid.inverse(spectrum * phase) + self.grid.dtype.type(centre)
+        if self.overlap.has_holes:
+            low = grid.inverse(spectrum)
+            own = min(float((self.filter * grid.multiplicity).sum()) / low.size, _LARGEST_OWN)
+            correction = np.zeros_like(low)
+            correction[hole] = own / (1 - own) * (low[hole] - (sky[hole] - kind(centre)))
+            spectrum += grid.forward(correction)
+        phase = grid.phase(self.fraction / 2)
+        predicted_b = grid.inverse(spectrum * phase)
+        np.conjugate(phase, out=phase)
+        phase *= spectrum
+        predicted_a = grid.inverse(phase)
+        predicted_a += kind(centre)
+        predicted_b += kind(centre)
+        self._fill(predicted_a, predicted_b)
 
 
-def _first_flux(a, b, fit_scale, fit_background):
+def _first_flux(overlap, fit_scale, fit_background):
     """Return a first flux scale and background; both are symmetric under a swap of the images."""
+    a, b = (x[overlap.box] for x in (overlap.reference, overlap.image))
+    if overlap.has_holes:
+        usable = overlap.usable[overlap.box]
+        a, b = a[usable], b[usable]
     scale = 1.0
-    if fit_scale:
+    if fit_scale and a.size:
         spread_a, spread_b = (
-            float(np.std(x) if fit_background else np.sqrt(np.mean(np.square(x, dtype=float))))
+            float(np.std(x) if fit_background else np.sqrt(np.mean(np.square(x), dtype=float)))
             for x in (a, b)
         )
         scale = spread_b / spread_a if spread_a > 0 and spread_b > 0 else 1.0
-    background = float(b.mean(dtype=float) - scale * a.mean(dtype=float)) if fit_background else 0.0
+    free = fit_background and a.size
+    background = float(b.mean(dtype=float) - scale * a.mean(dtype=float)) if free else 0.0
     return scale, background
+
+
+def carried_on(step: np.ndarray, before: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return by how much to lengthen a step, and what the next one is compared with.
+
+    What stands in the gaps of both images agrees at no shift: it holds back a share of every step, so that
+    steps are a geometric series, whose sum is known from two of them. A peak sharper than a parabola is
+    stepped over, to and fro.
+    """
+    length = float(before @ before)
+    if length == 0:
+        return 1.0, step
+    ratio = float(step @ before) / length
+    if ratio < 0:
+        return 0.5, step
+    if ratio > _STALLED:
+        return min(1 / (1 - min(ratio, 0.99)), _LONGEST), np.zeros(2)
+    return 1.0, step

@@ -15,14 +15,21 @@ from functools import cached_property
 import numpy as np
 
 from astroreg.estimators.alignment import Aligned, Aligner
-from astroreg.estimators.equations import Equations, Fit, make_fit
+from astroreg.estimators.equations import Equations, Fit, make_fit, noise_curvature, products
+from astroreg.estimators.fourier import FourierGrid, fourier_grid
+from astroreg.estimators.template import Spectra, filter_on
 
 _ITERATIONS = 30
-_FILTER_STEPS = (0, 1)  # iterations at which the filter is learnt anew; then it stays, to converge
-_TOLERANCE = 2e-3  # of the shift's error: where the iteration stops
-_ACCEPTED = 0.05  # of the error: a last step this short counts as converged
+_TOLERANCE = 0.01  # of the shift's error: where the iteration stops
 _OVERSHOT = 0.5  # of the step before, back: the steps are too long
-_FIRST_SMOOTHING = 1.0  # pixels: while the images are still up to half a pixel apart
+_ACCEPTED = 0.05  # of the error: a last step this short counts as converged
+_ALIGNED = 0.1  # pixels: nearer than this the filter and the slope are those of the solution
+_WIDE = 400  # pixels a side
+_GAP_STEP = 0.01  # pixels: the bias of gaps is as smooth as the low-pass
+_SCALE_STEP = 1e-4  # in log scale: a smaller one changes no weight that matters
+_GAP_REACH = 32  # pixels: side of half the canvas on which the kernels of a gap are laid out
+# Nothing is found closer than this by rounding: pixels, in single and in double precision.
+_ROUNDING = {4: 3e-7, 8: 1e-9}
 
 
 class ChiSquaredStep:
@@ -38,51 +45,95 @@ class ChiSquaredStep:
         self.aligner = aligner
         self.free = aligner.free
         self._known_bias = (np.full(2, np.inf), None, np.zeros(2))
-        self._set_noise()
+        inside = aligner.overlap.usable[aligner.overlap.box].shape
+        # Of so many pixels those beside an edge are few: the first prediction of what is beyond it serves.
+        self._wide = not aligner.overlap.has_holes and min(inside) >= _WIDE
+        self.set_noise()
 
-    def _set_noise(self):
+    def set_noise(self):
         """Set the weight of each pixel and the share of the image in the mean sky, at the present scale."""
-        overlap = self.aligner.overlap
-        reference = self.aligner.scale**2 * overlap.reference_variance
-        image = overlap.image_variance
-        total = reference + image
-        # Two noiseless images: any finite weight gives the same answer.
-        safe = np.where(total > 0, total, 1)
-        self.share = np.where(total > 0, reference / safe, 0.5)
-        self.weight = np.where(overlap.usable, 1 / safe, 0)
-        # V_A V_B / (V_A + V_B)^2, nothing where there is no noise.
-        self.pair_weight = np.where(total > 0, self.share * (1 - self.share), 0)
+        overlap, kind = self.aligner.overlap, self.aligner.grid.dtype.type
+        self._noise_scale = self.aligner.scale
+        reference = kind(self.aligner.scale**2) * overlap.reference_variance
+        total = reference + overlap.image_variance
+        if np.ndim(total):
+            # Two noiseless pixels: any finite weight gives the same answer.
+            none = total <= 0
+            safe = np.where(none, 1, total).astype(kind, copy=False)
+            self.share = np.where(none, kind(0.5), reference / safe)
+            self.weight = np.where(overlap.usable, 1 / safe, 0)
+            # V_A V_B / (V_A + V_B)^2, nothing where there is no noise.
+            self.pair_weight = np.where(none, 0, self.share * (1 - self.share))
+            count = max(overlap.n_pixels, 1)
+            self.mean_share = float((self.share * overlap.usable).sum(dtype=float) / count)
+            self.mean_pair = float((self.pair_weight * overlap.usable).sum(dtype=float) / count)
+        else:
+            self.share = kind(reference / total if total > 0 else 0.5)
+            self.weight = overlap.usable.astype(kind)
+            self.weight *= kind(1 / total if total > 0 else 1)
+            self.mean_share = float(self.share)
+            self.mean_pair = self.pair_weight = self.mean_share * (1 - self.mean_share) if total > 0 else 0.0
+        self.total_weight = float(self.weight.sum(dtype=float))
 
     def sky(self, aligned: Aligned) -> np.ndarray:
         """Return the inverse-variance mean of the aligned images."""
-        return aligned.a + self.share * (aligned.b - aligned.a)
+        return aligned.a + self.share * aligned.residual
 
-    def equations(self, aligned: Aligned) -> Equations:
-        """Return the equations at the present state."""
-        grid, filt = self.aligner.grid, self.aligner.filter
-        sky, residual = self.sky(aligned), aligned.b - aligned.a
-        centre = (self.weight * sky).sum() / self.weight.sum()
-        # The template's two parts, from either image: their cross products carry no noise bias.
-        from_a = self._templates((1 - self.share) * (aligned.a - centre), filt, 0.0)
-        from_b = self._templates(self.share * (aligned.b - centre), filt, 1.0)
-        from_a *= self.weight
-        from_b *= self.weight
-        n = grid.shape[0] * grid.shape[1]
-        slope = self.aligner.slope(from_a, from_b, aligned)
-        templates = from_a + from_b
-        value = templates.reshape(4, n) @ residual.ravel()
-        value[:2] -= self._gap_bias()
-        scaled = templates / np.sqrt(np.where(self.weight > 0, self.weight, 1))
-        scatter = scaled.reshape(4, n) @ scaled.reshape(4, n).T
-        return Equations(value, slope, scatter, templates, aligned, self.weight, self.free)
-
-    def _templates(self, part, filt, constant):
-        """Return the gradients of the low-passed part, the part itself and a constant, shape (4, ny, nx)."""
+    def centred(self, aligned: Aligned, centre: float | None) -> tuple[float, np.ndarray]:
+        """Return the level of the sky (its weighted mean where not given) and the transform of the rest."""
         grid = self.aligner.grid
-        spectrum = grid.forward(part.astype(grid.dtype, copy=False)) * filt
-        return np.stack(
-            [*grid.gradient(spectrum), grid.inverse(spectrum), np.full(grid.shape, constant, grid.dtype)]
-        )
+        if centre is not None and not np.ndim(self.share):
+            spectrum = aligned.mean_spectrum(self.share)
+        else:
+            sky = self.sky(aligned)
+            if centre is None:
+                centre = float(np.einsum("ij,ij->", self.weight, sky)) / self.total_weight
+            spectrum = grid.forward(sky)
+        spectrum[0, 0] -= centre * grid.shape[0] * grid.shape[1]
+        return centre, spectrum
+
+    def equations(self, aligned: Aligned, spectrum: np.ndarray) -> Equations:
+        """Return the equations at the present state, without their values.
+
+        Parameters
+        ----------
+        aligned : Aligned
+            Both images.
+        spectrum : `numpy.ndarray`
+            Transform of their mean less its level.
+
+        Notes
+        -----
+        The slope is that of the mean sky less what the noise of the mean adds: the residual's own curvature,
+        times the ratio of their variances.
+        """
+        grid, weight = self.aligner.grid, self.weight
+        low = spectrum * self.aligner.filter
+        parts = [*grid.gradient(low), grid.inverse(low)]
+        templates = [weight * part for part in parts]
+        changes = [*grid.gradient(spectrum), grid.dtype.type(self.aligner.background) - self.sky(aligned)]
+        slope, scatter = np.zeros((4, 4)), np.zeros((4, 4))
+        slope[:3, :3] = products(templates, changes)
+        slope[3, :3] = products([weight], changes)[0]
+        sums = [float(t.sum(dtype=float)) for t in (*templates, weight)]
+        slope[:, 3] = np.negative(sums)
+        scatter[:3, :3] = products(templates, parts)
+        scatter[3] = scatter[:, 3] = sums
+        noise = grid.forward(np.sqrt(weight) * aligned.residual)
+        gradients, value = noise_curvature(grid, noise, self.aligner.filter)
+        slope[:2, :2] -= self.mean_pair * gradients
+        slope[2, 2] += self.mean_pair * value
+        return Equations(np.zeros(4), slope, scatter, (*templates, weight), aligned, weight, self.free)
+
+    def _first_equations(self, aligned: Aligned, spectra: Spectra, centre: float) -> Equations:
+        """Return equations whose slope is that of a sky alike everywhere: a start without any template."""
+        gradients, value = spectra.curvature(*self.aligner.profile)
+        slope = np.zeros((4, 4))
+        slope[:2, :2] = gradients
+        slope[2, 2], slope[3, 2], slope[3, 3] = -value, self.aligner.background - centre, -1
+        slope *= self.total_weight
+        scatter = np.diag([*np.diag(slope)[:2], *np.abs(np.diag(slope)[2:])])
+        return Equations(np.zeros(4), slope, scatter, (), aligned, self.weight, self.free)
 
     def _gap_bias(self) -> np.ndarray:
         """Return the expectation of the shift's equations that the gaps alone cause.
@@ -93,83 +144,125 @@ class ChiSquaredStep:
         gradient, but the pixels y of no weight leave the sum:
         ``-sum_h sum_y (V_A V_B / (V_A + V_B)) w(y) u(y - h) dh(y - h)``, and mirrored for the image.
         """
-        if self.aligner.overlap.usable.all():
+        aligner = self.aligner
+        if aligner.overlap.complete:
             return np.zeros(2)
-        grid, fraction = self.aligner.grid, self.aligner.fraction
-        at, filt, bias = self._known_bias
-        # A thousandth of a pixel changes it by less than a hundredth of any error.
-        if filt is self.aligner.filter and np.abs(at - fraction).max() < 1e-3:
+        at, profile, bias = self._known_bias
+        if profile is aligner.profile and np.abs(at - aligner.fraction).max() < _GAP_STEP:
             return bias
-        phase = grid.phase(fraction / 2)
-        spread = grid.inverse(phase)
-        kernel = grid.gradient(self.aligner.filter * phase)
-        bias = np.array([-(self._gap_pairs * spread * k).sum() for k in kernel])
-        self._known_bias = (fraction, self.aligner.filter, bias)
+        pairs, grid = self._gap_pairs
+        phase = grid.phase(aligner.fraction / 2)
+        spread = pairs * grid.inverse(phase)
+        kernel = grid.gradient(filter_on(grid, *aligner.profile) * phase)
+        bias = np.array([-float(np.einsum("ij,ij->", spread, k)) for k in kernel])
+        self._known_bias = (aligner.fraction, aligner.profile, bias)
         return bias
 
     @cached_property
-    def _gap_pairs(self) -> np.ndarray:
-        """Return the pairs of a gap and an idle pixel at each lag; the image's with the lag reversed."""
+    def _gap_pairs(self) -> tuple[np.ndarray, FourierGrid]:
+        """Return the pairs of a gap and an idle pixel at each short lag, reversed for the image's."""
         overlap, grid = self.aligner.overlap, self.aligner.grid
-        idle = grid.forward(np.where(overlap.usable, 0, self.pair_weight).astype(grid.dtype))
-        gaps_a, gaps_b = (
-            grid.forward((overlap.hole | ~has).astype(grid.dtype))
-            for has in (overlap.has_reference, overlap.has_image)
-        )
-        return grid.inverse(idle * gaps_a.conj() + (idle * gaps_b.conj()).conj())
+        sides = [min(n, 2 * _GAP_REACH) for n in grid.shape]
+        lags = [np.concatenate([np.arange(n - n // 2), np.arange(-(n // 2), 0)]) for n in sides]
+        if not (overlap.has_holes or np.ndim(self.pair_weight)):
+            pairs = sum(self._gap_pairs_of_rectangles(lags))
+        else:
+            idle = grid.forward((~overlap.usable * np.asarray(self.pair_weight)).astype(grid.dtype))
+            gaps_a, gaps_b = (grid.forward(gap.astype(grid.dtype)) for gap in overlap.gaps)
+            pairs = grid.inverse(idle * gaps_a.conj() + (idle * gaps_b.conj()).conj())[np.ix_(*lags)]
+        return pairs.astype(grid.dtype), fourier_grid(sides, grid.dtype)
 
-    def solve(self) -> tuple[Equations, bool]:
+    def _gap_pairs_of_rectangles(self, lags):
+        """Return the pairs with the gaps of either image where all that is not a gap is a rectangle."""
+        overlap = self.aligner.overlap
+        usable = _sides_of(overlap.usable)
+        for sign, has in ((1, overlap.has_reference), (-1, overlap.has_image)):
+            inside = _sides_of(has)
+            both = np.outer(
+                *(
+                    np.fft.ifft(np.fft.fft(u) * np.fft.fft(h).conj()).real[sign * lag]
+                    for u, h, lag in zip(usable, inside, lags, strict=True)
+                )
+            )
+            # Neither idle nor a gap, by inclusion and exclusion.
+            counts = [float(rows.sum() * columns.sum()) for rows, columns in (usable, inside)]
+            yield self.pair_weight * (overlap.usable.size - sum(counts) + both)
+
+    def solve(self, shortest: float = 0.0) -> tuple[Equations, bool]:
         """Iterate to the solution; return the equations there and whether it was reached.
 
-        The slope hardly changes once the filter stays: later steps need only the left sides.
+        `shortest` (pixels), where only a start is wanted, ends the iteration at a step that is shorter; the
+        first slope serves.
+
+        The first step takes the slope of a sky alike everywhere; the true one hardly changes any more where
+        that has led, and later steps need only the left sides.
         """
         aligner = self.aligner
-        last, equations, error = np.inf, None, None
-        before, share_of_step = np.zeros(2), 1.0
+        last, before, share_of_step = np.inf, np.zeros(2), 1.0
+        equations, known_at, error, centre = None, np.full(2, np.inf), None, None
+        floor = _ROUNDING[aligner.grid.dtype.itemsize] / _TOLERANCE
         for iteration in range(_ITERATIONS):
             aligned = aligner.align()
-            sky = self.sky(aligned)
-            centre = float((self.weight * sky).sum() / self.weight.sum())
-            if iteration in _FILTER_STEPS:
-                aligner.learn_filter(aligned, sky, smooth=0 if iteration else _FIRST_SMOOTHING)
-                equations = self.equations(aligned)
+            centre, spectrum = self.centred(aligned, centre)
+            astray = np.abs(aligner.fraction - known_at).max() > _ALIGNED
+            guess = not aligner.learnt
+            if guess or (iteration and astray):
+                spectra = aligner.learn_filter(aligned, self.mean_share)
+            if guess:
+                equations = self._first_equations(aligned, spectra, centre)
+            elif not shortest and (equations is None or not equations.templates or astray):
+                equations = self.equations(aligned, spectrum)
+            if equations.aligned is aligned:
+                known_at = aligner.fraction
                 error = np.sqrt(np.abs(np.diag(equations.covariance(equations.scatter))[:2]))
-            spectrum = aligner.grid.forward(sky - aligner.grid.dtype.type(centre))
-            if iteration not in _FILTER_STEPS:
-                equations = replace(equations, value=self._left_sides(aligned, spectrum))
+            equations = replace(equations, value=self.left_sides(aligned, spectrum), aligned=aligned)
             if not np.isfinite(equations.value).all():
                 break
             step = equations.step()
+            last = float((np.abs(step[:2]) / np.maximum(error, floor)).max())
             if step[:2] @ before < 0 and np.hypot(*step[:2]) > _OVERSHOT * np.hypot(*before):
                 # The predicted pixels follow a step late: to and fro by full steps need not settle.
                 share_of_step /= 2
-            before = step[:2]
-            self._move(share_of_step * step)
-            aligner.predict(sky, centre, spectrum)
-            last = float((np.abs(step[:2]) / np.maximum(error, 1e-9 / _TOLERANCE)).max())
-            if last <= _TOLERANCE and iteration > max(_FILTER_STEPS):
+            # The first slope is a guess: that its step goes too far says nothing of the others.
+            before = step[:2] if iteration else before
+            self._move(share_of_step * step, centre)
+            if iteration and (last <= _TOLERANCE or np.abs(step[:2]).max() < shortest):
                 break
-        return self.equations(aligner.align()), last <= _ACCEPTED
+            if not (iteration and self._wide):
+                sky = self.sky(aligned) if aligner.overlap.has_holes else None
+                aligner.predict(sky, centre, spectrum)
+        return equations, last <= _ACCEPTED
 
-    def _left_sides(self, aligned: Aligned, spectrum: np.ndarray) -> np.ndarray:
+    def left_sides(self, aligned: Aligned, spectrum: np.ndarray) -> np.ndarray:
         """Return the equations' values from the transform of the mean sky, without its templates."""
         grid = self.aligner.grid
-        weighted = self.weight * (aligned.b - aligned.a)
-        residual = grid.forward(weighted.astype(grid.dtype, copy=False))
-        low = spectrum * self.aligner.filter
-        shift = [grid.dot(residual, g) for g in grid.gradient_spectra(low)]
-        return np.array([*(shift - self._gap_bias()), grid.dot(residual, low), weighted.sum(dtype=float)])
+        weighted = self.weight * aligned.residual
+        residual = grid.forward(weighted)
+        residual *= self.aligner.filter
+        shift = [grid.dot(residual, g) for g in grid.gradient_spectra(spectrum)]
+        return np.array(
+            [*(shift - self._gap_bias()), grid.dot(residual, spectrum), weighted.sum(dtype=float)]
+        )
 
-    def _move(self, step):
+    def _move(self, step, centre):
         """Apply a step of (x, y, log scale, background)."""
-        aligner = self.aligner
+        aligner, growth = self.aligner, float(np.exp(step[2]))
         aligner.fraction = aligner.fraction + step[:2]
-        aligner.scale *= float(np.exp(step[2]))
-        aligner.background += float(step[3])
-        if step[2]:
-            self._set_noise()
+        aligner.scale *= growth
+        if self.free[3]:
+            # The scale grows about the mean sky, whose level moves by what the step says of both: a swap of
+            # the images mirrors that exactly.
+            level = centre - aligner.background
+            aligner.background += float(step[3]) + level * (1 + float(step[2]) - growth)
+        if abs(np.log(aligner.scale / self._noise_scale)) > _SCALE_STEP:
+            self.set_noise()
 
     def fit(self, *, empirical: bool) -> Fit:
         """Solve, and return the shift with its errors from the attached noise or from the residuals."""
         equations, converged = self.solve()
         return make_fit(self.aligner, equations, converged=converged, empirical=empirical)
+
+
+def _sides_of(rectangle):
+    """Return the rows and the columns, as 0 and 1, of which a rectangle is the product."""
+    return rectangle.any(1).astype(float), rectangle.any(0).astype(float)

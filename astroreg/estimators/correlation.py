@@ -16,8 +16,6 @@ from astroreg.estimators.fixed_pattern import has_spike, without_zero_lag
 from astroreg.estimators.overlap import Plane
 from astroreg.estimators.overlap_sums import overlap_sums
 
-# The search is made on block averages of at most this many blocks a side.
-LONGEST_SIDE = 256
 _HALF = 0.5
 _CHANCE = 0.3  # of the best score: what a small overlap may reach by chance
 _APART_FROM_PATTERN = 2  # pixels: nearer to 0 a peak cannot be told from the pattern's
@@ -66,6 +64,8 @@ class Coarse:
         Number of whole-pixel shifts searched.
     surface : Surface
         The likelihood and the correlation at every shift searched.
+    block : int
+        Pixels a side of the blocks on which the search was made; 1 where the peak is at a whole pixel.
     """
 
     peak: Peak | None
@@ -75,6 +75,7 @@ class Coarse:
     set_aside: bool = False
     trials: int = 0
     surface: Surface | None = field(default=None, repr=False)
+    block: int = 1
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,42 @@ class Surface:
     overlap: np.ndarray
 
 
-def search_block(shapes, *, periodic: bool = False) -> int:
-    """Return the smallest block with which no side has more than 256 blocks; blocks tile a periodic image."""
-    block = max(1, -(-max(max(shape) for shape in shapes) // LONGEST_SIDE))
+def search_block(shapes, longest: int, *, periodic: bool = False) -> int:
+    """Return the smallest block of which no side has more than `longest`; they tile a periodic image."""
+    block = max(1, -(-max(max(shape) for shape in shapes) // longest))
     if not periodic:
         return block
     tiling = [b for b in range(block, 2 * block + 1) if not any(n % b for n in shapes[1])]
     return tiling[0] if tiling else 1
+
+
+def summit(coarse: Coarse) -> np.ndarray:
+    """Return where the paraboloid through the highest correlation and its neighbours peaks.
+
+    Parameters
+    ----------
+    coarse : Coarse
+        A search that found a peak at a whole pixel.
+
+    Returns
+    -------
+    `numpy.ndarray`
+        (x, y), within a pixel of the peak; the peak itself at the border of what was searched.
+    """
+    surface, peak = coarse.surface, coarse.peak
+    i, j = (
+        int(np.flatnonzero(axis == c)[0]) for axis, c in zip((surface.x, surface.y), peak.shift, strict=True)
+    )
+    near = surface.rho[max(j - 1, 0) : j + 2, max(i - 1, 0) : i + 2]
+    if near.shape != (3, 3) or not np.isfinite(near).all():
+        return peak.shift
+    gradient = np.array([near[1, 2] - near[1, 0], near[2, 1] - near[0, 1]]) / 2
+    mixed = (near[2, 2] - near[2, 0] - near[0, 2] + near[0, 0]) / 4
+    across, along = near[1, 2] - 2 * near[1, 1] + near[1, 0], near[2, 1] - 2 * near[1, 1] + near[0, 1]
+    curvature = np.array([[across, mixed], [mixed, along]])
+    if not np.linalg.eigvalsh(curvature).max() < 0:
+        return peak.shift
+    return peak.shift + np.clip(-np.linalg.solve(curvature, gradient), -0.5, 0.5)
 
 
 def correlation_surface(reference: Plane, image: Plane, *, periodic: bool = False) -> Surface:

@@ -33,61 +33,71 @@ def sandwich(slope: np.ndarray, scatter: np.ndarray) -> np.ndarray:
     return inverse @ scatter @ inverse.T
 
 
-def _autocovariance(values: np.ndarray, reach: int) -> np.ndarray:
+def _autocovariance(spectrum, grid, reach):
     """Return sum over pixels of v(x) v(x + lag) for lags up to `reach`, shape (2 reach + 1,) * 2."""
-    grid = FourierGrid(tuple(good_length(n + reach) for n in values.shape), values.dtype)
-    padded = np.zeros(grid.shape, values.dtype)
-    padded[: values.shape[0], : values.shape[1]] = values
-    full = grid.inverse(np.abs(grid.forward(padded)) ** 2)
+    full = grid.inverse((spectrum.real**2 + spectrum.imag**2).astype(spectrum.dtype))
     lags = np.arange(-reach, reach + 1)
-    return full[np.ix_(lags, lags)]
+    return full[np.ix_(lags, lags)].astype(float)
 
 
-def correlation_length(residual: np.ndarray, weight: np.ndarray) -> int:
+def correlation_length(spectrum: np.ndarray, usable: np.ndarray, grid: FourierGrid, box) -> int:
     """Return the lag (pixels) beyond which weighted residuals are no longer correlated.
 
     Parameters
     ----------
-    residual : `numpy.ndarray`
-        Residuals, any value where `weight` is 0.
-    weight : `numpy.ndarray`
-        Inverse variances, 0 where a pixel does not count.
+    spectrum : `numpy.ndarray`
+        Transform of the residuals in units of their errors, 0 where a pixel does not count.
+    usable : `numpy.ndarray` of bool
+        The pixels that count, on the canvas.
+    grid : FourierGrid
+        Frequencies of the canvas.
+    box : tuple of slice
+        Where the overlap is on the canvas.
 
     Returns
     -------
     int
         The first lag at which the ring of correlations is insignificant, between 1 and 24 pixels: the
         rule of Politis (2003, doi:10.1080/10485250310001604659) on rings.
+
+    Notes
+    -----
+    The standard error of a correlation grows with those at shorter lags (Bartlett 1946,
+    doi:10.2307/2983611).
     """
-    reach = int(min(_LONGEST, min(residual.shape) // 4))
+    shape = usable[box].shape
+    reach = int(min(_LONGEST, min(shape) // 4))
     if reach < _SHORTEST:
         return 1
-    normalised = residual * np.sqrt(weight)
-    pairs = _autocovariance((weight > 0).astype(residual.dtype), reach)
-    rho = _autocovariance(normalised, reach) / np.maximum(pairs, 1)
+    rho = _autocovariance(spectrum, grid, reach)
     if not rho[reach, reach] > 0:
         return 1
-    rho /= rho[reach, reach]
     lag = np.arange(-reach, reach + 1)
-    ring = np.rint(np.hypot(lag[:, None], lag)).astype(int)
-    for length in range(1, reach):
-        here = ring == length
-        # Half of the lags repeat the other half.
-        error = np.sqrt(2.0 / here.sum() / max(pairs[here].mean(), 1))
-        if rho[here].mean() < _SIGNIFICANT * error:
-            return length
-    return reach
+    pairs = np.outer(*(1 - np.abs(lag) / n for n in shape))
+    rho /= rho[reach, reach] * pairs
+    pairs *= np.count_nonzero(usable)
+    ring = np.rint(np.hypot(lag[:, None], lag)).astype(int).ravel()
+    count, sums, squares = (np.bincount(ring, w) for w in (np.ones(ring.size), rho.ravel(), rho.ravel() ** 2))
+    mean_pairs = np.bincount(ring, pairs.ravel()) / count
+    # Half of the lags repeat the other half.
+    error = np.sqrt(2 / count / np.maximum(mean_pairs, 1) * np.concatenate([[1], np.cumsum(squares)[:-1]]))
+    none = np.flatnonzero(sums[1:reach] / count[1:reach] < _SIGNIFICANT * error[1:reach])
+    return int(none[0]) + 1 if none.size else reach
 
 
-def empirical_scatter(terms: list[np.ndarray], length: int) -> np.ndarray:
+def empirical_scatter(terms: list[np.ndarray], length: int, grid: FourierGrid, box) -> np.ndarray:
     """Return the covariance of ``sum terms`` from the terms themselves, correlated over `length` pixels.
 
     Parameters
     ----------
     terms : list of `numpy.ndarray`
-        What each pixel adds to each equation, ``w q r``; their sums are zero at the solution.
+        What each pixel adds to each equation, ``w q r``, on the canvas; their sums are zero at the solution.
     length : int
         Lag beyond which the noise is not correlated.
+    grid : FourierGrid
+        Frequencies of the canvas.
+    box : tuple of slice
+        Outside of it the terms are 0.
 
     Returns
     -------
@@ -96,22 +106,34 @@ def empirical_scatter(terms: list[np.ndarray], length: int) -> np.ndarray:
         1 up to `length` and falling to 0 at twice that, on each axis (spatial HAC, Conley 1999,
         doi:10.1016/S0304-4076(98)00084-0). A flat top leaves correlations inside it unweighted.
     """
-    grid = FourierGrid(tuple(good_length(n + 2 * length + 1) for n in terms[0].shape), np.float64)
-    ny, nx = grid.shape
-    kernel = np.outer(*(np.clip(2 - np.abs(np.fft.fftfreq(n, 1 / n)) / length, 0, 1) for n in (ny, nx)))
-    transfer = grid.forward(kernel).real
-    spectra = []
-    for term in terms:
-        padded = np.zeros(grid.shape)
-        padded[: term.shape[0], : term.shape[1]] = term
-        spectra.append(grid.forward(padded))
-    scatter = np.array([[grid.dot(a * transfer, b) for b in spectra] for a in spectra])
+    shape = terms[0][box].shape
+    if terms[0].shape != shape and any(
+        n - m < 2 * length for n, m in zip(terms[0].shape, shape, strict=True)
+    ):
+        # A periodic canvas this tight would join one edge to the other.
+        grid = FourierGrid(tuple(good_length(n + 2 * length) for n in shape), grid.dtype)
+        padded = np.zeros((len(terms), *grid.shape), grid.dtype)
+        for out, term in zip(padded, terms, strict=True):
+            out[: shape[0], : shape[1]] = term[box]
+        terms = list(padded)
+    # The kernel is a product of one a axis, and its transform too.
+    across, along = (
+        np.fft.fft(np.clip(2 - np.abs(np.fft.fftfreq(n, 1 / n)) / length, 0, 1)).real.astype(grid.dtype)
+        for n in grid.shape
+    )
+    transfer = across[:, None] * along[: grid.kx.size]
+    spectra = [grid.forward(term) for term in terms]
+    scatter = np.empty((len(terms), len(terms)))
+    for i, first in enumerate(spectra):
+        weighted = first * transfer
+        for j, second in enumerate(spectra[: i + 1]):
+            scatter[i, j] = scatter[j, i] = grid.dot(weighted, second)
     return _positive(scatter, terms)
 
 
 def _positive(scatter, terms):
     """Return `scatter` with directions that the flat-topped kernel made negative set to their white value."""
-    white = np.array([[np.vdot(a, b) for b in terms] for a in terms])
+    white = np.array([[float(np.einsum("ij,ij->", a, b)) for b in terms] for a in terms])
     scale = np.sqrt(np.maximum(np.diag(white), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(scatter / np.outer(scale, scale))
     if values.min() > 0:

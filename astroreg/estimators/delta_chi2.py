@@ -41,15 +41,14 @@ def delta_chi2_map(equations: Equations, covariance: np.ndarray, grid: FourierGr
     """
     if not (np.isfinite(covariance).all() and np.linalg.eigvalsh(covariance).min() > 0):
         return None
-    templates = _profiled(equations)
-    n = templates[0].size
+    spectra = [grid.forward(t) for t in _profiled(equations)]
     aligned = equations.aligned
-    slopes = [np.stack(grid.gradient(s)).reshape(2, n) for s in (aligned.spectrum_a, aligned.spectrum_b)]
-    slope = templates.reshape(2, n) @ (0.5 * (slopes[0] + slopes[1])).T
+    mean = aligned.spectrum_a + aligned.spectrum_b
+    slope = 0.5 * np.array([[grid.dot(t, g) for g in grid.gradient_spectra(mean)] for t in spectra])
     sigma = np.sqrt(np.diag(covariance))
     # Beyond a pixel or two the equations describe another summit.
     reach = np.minimum(_REACH * sigma, np.maximum(3.5 * sigma, 1.5))
-    values = _evaluate(templates, aligned, grid, reach)
+    values = _evaluate(spectra, aligned, grid, reach)
     try:
         distance = np.einsum("ij,jyx->iyx", np.linalg.inv(slope), values)
     except np.linalg.LinAlgError:
@@ -62,28 +61,29 @@ def delta_chi2_map(equations: Equations, covariance: np.ndarray, grid: FourierGr
 def _profiled(equations):
     """Return the shift's two templates less what scale and background take of them."""
     nuisance = 2 + np.flatnonzero(equations.free[2:])
-    templates = equations.templates[:2].astype(float)
+    templates = list(equations.templates[:2])
     if nuisance.size:
         inner = equations.slope[np.ix_(nuisance, nuisance)]
         mix = np.linalg.lstsq(inner.T, equations.slope[:2, nuisance].T, rcond=None)[0].T
-        templates = templates - np.einsum("ij,jyx->iyx", mix, equations.templates[nuisance])
+        for i, row in enumerate(mix):
+            for factor, n in zip(row, nuisance, strict=True):
+                templates[i] = templates[i] - templates[i].dtype.type(factor) * equations.templates[n]
     return templates
 
 
-def _evaluate(templates, aligned, grid, reach):
+def _evaluate(spectra, aligned, grid, reach):
     """Return sum t (b - a) with the images moved apart by every shift of the map, less its value at zero."""
     nodes = chebyshev.chebpts1(_NODES)
     x, y = (nodes * r for r in reach)
     fine = [np.linspace(-1, 1, _SAMPLES)] * 2
+    inverse = np.linalg.inv(chebyshev.chebvander(nodes, _NODES - 1))
     out = []
-    for template in templates:
-        spectrum = grid.forward(template).conj()
-        pair_b, pair_a = spectrum * aligned.spectrum_b, spectrum * aligned.spectrum_a
-        exact = grid.sample(pair_b, x / 2, y / 2) - grid.sample(pair_a, -x / 2, -y / 2)
-        exact = exact - (
-            grid.sample(pair_b, np.zeros(1), np.zeros(1)) - grid.sample(pair_a, np.zeros(1), np.zeros(1))
-        )
-        inverse = np.linalg.inv(chebyshev.chebvander(nodes, _NODES - 1))
+    for template in spectra:
+        spectrum = template.conj()
+        exact = grid.sample(spectrum * aligned.spectrum_b, x / 2, y / 2)
+        exact -= grid.sample(spectrum * aligned.spectrum_a, -x / 2, -y / 2)
+        # The node in the middle is zero.
+        exact -= exact[_NODES // 2, _NODES // 2]
         coefficients = inverse @ exact @ inverse.T
         out.append(chebyshev.chebgrid2d(*fine, coefficients))
     return np.array(out)

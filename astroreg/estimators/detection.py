@@ -6,10 +6,12 @@ import numpy as np
 from scipy.special import erfc
 
 from astroreg.estimators.equations import Equations, Fit
-from astroreg.estimators.fourier import FourierGrid
+from astroreg.estimators.fourier import fourier_grid, good_length
 from astroreg.estimators.template import taper
 
 _RINGS = 24
+_ENOUGH = 256  # pixels a side: a larger overlap is judged by its middle first
+_BEYOND_DOUBT = 1e-9
 _BANDS = (1.0, 0.5, 0.25, 0.125)  # upper ends of the bands tried, as fractions of the largest frequency
 # A continuous peak is higher than the highest of independent samples: about three of them a pixel.
 _OVERSAMPLING = 3.0
@@ -42,7 +44,9 @@ def false_alarm_probability(fit: Fit, box, trials: int) -> float:
     other serves a single smooth source, which has few phases: where the images agree to white noise, the
     significance of their correlation over n independent pixels is ``rho sqrt(n / (1 - rho^2))``.
     """
-    by_phase = phase_match(fit.equations, box, trials)
+    by_phase = phase_match(fit.equations, _middle(fit.equations.weight.shape, box), trials)
+    if by_phase > _BEYOND_DOUBT or np.isnan(by_phase):
+        by_phase = phase_match(fit.equations, box, trials)
     size = fit.chi2 / max(fit.n_pixels, 1)
     white = all(1 / _WHITE < x < _WHITE for x in (size, fit.scatter_ratio))
     if not (white and 0 < fit.correlation < 1):
@@ -83,39 +87,57 @@ def phase_match(equations: Equations, box, trials: int) -> float:
     usable = equations.weight[box] > 0
     if np.count_nonzero(usable) < 25:
         return float("nan")
-    window = taper(usable.shape, 0.5) * usable
-    a, b = (_tapered(x[box], window) for x in (equations.aligned.a, equations.aligned.b))
-    grid = FourierGrid(usable.shape, float)
-    fa, fb = grid.forward(a), grid.forward(b)
-    ring = np.minimum((np.sqrt(grid.k2 / 0.5) * _RINGS).astype(np.intp), _RINGS - 1)
-    weight = np.broadcast_to(grid.multiplicity, ring.shape)
-    power_a, power_b = (_ring_mean(np.abs(f) ** 2, ring, weight) for f in (fa, fb))
-    power = np.sqrt(power_a * power_b)[ring]
-    match = np.divide((fa * fb.conj()).real, power, out=np.zeros(power.shape), where=power > 0)
-    # The taper joins neighbouring modes: so many fewer are independent.
-    joined = window.size * (window**4).sum() / (window**2).sum() ** 2
-    deviate = max(_band_deviate(match, ring, weight, band, joined) for band in _BANDS)
+    kind = equations.aligned.a.dtype
+    window = taper(usable.shape, 0.5).astype(kind)
+    window *= usable
+    grid = fourier_grid(tuple(good_length(n) for n in usable.shape), kind)
+    fa, fb = (
+        grid.forward(_tapered(x[box], window, grid.shape)) for x in (equations.aligned.a, equations.aligned.b)
+    )
+    power_a, power_b = (_ring_mean(f.real**2 + f.imag**2, grid) for f in (fa, fb))
+    cross = _rings(grid.radial_sums((fa * fb.conj()).real))
+    power = np.sqrt(power_a * power_b)
+    match = np.divide(cross, power, out=np.zeros(_RINGS), where=power > 0)
+    # The taper joins neighbouring modes: so many fewer are independent. Zeros around it add modes, not facts.
+    fourth, second = (float((window**n).sum(dtype=float)) for n in (4, 2))
+    joined = grid.shape[0] * grid.shape[1] * fourth / second**2
+    deviate = max(_band_deviate(match, _rings(grid.radial_counts), band, joined) for band in _BANDS)
     return _chance(deviate, len(_BANDS) * max(trials, 1))
 
 
-def _tapered(values, window):
-    """Return the tapered values without their mean."""
-    total = window.sum()
-    mean = (window * values).sum() / total if total > 0 else 0
-    return window * (values - mean)
+def _middle(shape, box):
+    """Return the box, or its middle where it is larger than what tells a match beyond any doubt."""
+    out = []
+    for n, inside in zip(shape, box, strict=True):
+        first, last, _ = inside.indices(n)
+        spare = max(0, (last - first - _ENOUGH) // 2)
+        out.append(slice(first + spare, last - spare))
+    return tuple(out)
 
 
-def _ring_mean(power, ring, weight):
+def _tapered(values, window, shape):
+    """Return the tapered values without their mean in the corner of a canvas."""
+    total = float(window.sum(dtype=float))
+    mean = float(np.einsum("ij,ij->", window, values)) / total if total > 0 else 0.0
+    out = np.zeros(shape, values.dtype)
+    np.multiply(values - values.dtype.type(mean), window, out=out[: window.shape[0], : window.shape[1]])
+    return out
+
+
+def _rings(sums):
+    """Return sums over the radial bins of a grid as sums over the rings used here."""
+    index = np.minimum(np.arange(sums.size) * _RINGS // sums.size, _RINGS - 1)
+    return np.bincount(index, sums, _RINGS)
+
+
+def _ring_mean(power, grid):
     """Return the mean power in each ring of frequency."""
-    total = np.bincount(ring.ravel(), (weight * power).ravel(), _RINGS)
-    count = np.bincount(ring.ravel(), weight.ravel(), _RINGS)
-    return total / np.maximum(count, 1)
+    return _rings(grid.radial_sums(power)) / np.maximum(_rings(grid.radial_counts), 1)
 
 
-def _band_deviate(match, ring, weight, band, joined):
+def _band_deviate(match, counts, band, joined):
     """Return the sum of the match up to a frequency in units of its scatter without a relation."""
-    inside = ring < max(2, round(band * _RINGS))
-    total = (weight * match)[inside].sum()
+    inside = slice(0, max(2, round(band * _RINGS)))
     # A mode and its mirror image are one: the variance of the real part of a random phase is a half.
-    scatter = np.sqrt((weight[inside]).sum() * joined)
-    return total / scatter if scatter > 0 else 0.0
+    scatter = np.sqrt(counts[inside].sum() * joined)
+    return match[inside].sum() / scatter if scatter > 0 else 0.0

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from astroreg.estimators.alignment import Aligned
+from astroreg.estimators.alignment import Aligned, Aligner
 from astroreg.estimators.covariance import correlation_length, empirical_scatter, sandwich
+from astroreg.estimators.fourier import FourierGrid
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Equations:
         Their expected derivatives, shape (4, 4), free of the bias that noise products give.
     scatter : `numpy.ndarray`
         Their covariance from the attached noise, shape (4, 4).
-    templates : `numpy.ndarray`
-        t, weight included, shape (4, ny, nx); 0 on pixels that do not count.
+    templates : tuple of `numpy.ndarray`
+        The four t, weight included; 0 on pixels that do not count.
     aligned : Aligned
         Both images in the common frame.
     weight : `numpy.ndarray`
@@ -35,7 +36,7 @@ class Equations:
     value: np.ndarray
     slope: np.ndarray
     scatter: np.ndarray
-    templates: np.ndarray
+    templates: tuple[np.ndarray, ...]
     aligned: Aligned
     weight: np.ndarray
     free: np.ndarray
@@ -43,7 +44,7 @@ class Equations:
     @property
     def residual(self) -> np.ndarray:
         """The image less the reference, in the common frame."""
-        return self.aligned.b - self.aligned.a
+        return self.aligned.residual
 
     def covariance(self, scatter: np.ndarray) -> np.ndarray:
         """Return the covariance of the parameters, 0 for those that are not fitted."""
@@ -64,17 +65,37 @@ class Equations:
             return np.zeros(4)
         return step / max(1.0, np.abs(step[:2]).max(), 2 * abs(step[2]))
 
-    def learnt_scatter(self) -> np.ndarray:
-        """Return the covariance of the equations from the residuals, whatever their correlation."""
-        length = correlation_length(self.residual, self.weight)
-        return empirical_scatter([t * self.residual for t in self.templates], length)
-
     def correlation(self) -> float:
         """Return the weighted correlation coefficient of the aligned images."""
-        w = self.weight / self.weight.sum()
-        a, b = (x - (w * x).sum() for x in (self.aligned.a, self.aligned.b))
-        product = float((w * a * a).sum() * (w * b * b).sum())
-        return float((w * a * b).sum() / np.sqrt(product)) if product > 0 else float("nan")
+        total = float(self.weight.sum(dtype=float))
+        kind = self.weight.dtype.type
+        a, b = (
+            x - kind(float(np.einsum("ij,ij->", self.weight, x)) / total)
+            for x in (self.aligned.a, self.aligned.b)
+        )
+        weighted = self.weight * a
+        square_a, product = (float(np.einsum("ij,ij->", weighted, x)) for x in (a, b))
+        square_b = float(np.einsum("ij,ij->", np.multiply(self.weight, b, out=weighted), b))
+        return product / np.sqrt(square_a * square_b) if square_a * square_b > 0 else float("nan")
+
+
+def noise_curvature(grid: FourierGrid, spectrum: np.ndarray, profile: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return sum grad(h n) grad(n)^T, shape (2, 2), and sum (h n) n, from the transform of n."""
+    power = spectrum.real**2
+    power += spectrum.imag**2
+    power *= profile
+    power *= grid.multiplicity
+    size = grid.shape[0] * grid.shape[1]
+    kx, ky = (k.ravel().astype(float) for k in grid.odd_angular)
+    columns, rows = power.sum(0, dtype=float), power.sum(1, dtype=float)
+    mixed = ky @ (power @ kx)
+    across, along = kx**2 @ columns, ky**2 @ rows
+    return np.array([[across, mixed], [mixed, along]]) / size, float(columns.sum()) / size
+
+
+def products(first, second) -> np.ndarray:
+    """Return the sums over pixels of each of `first` times each of `second`."""
+    return np.array([[float(np.einsum("ij,ij->", a, b)) for b in second] for a in first])
 
 
 @dataclass(frozen=True)
@@ -124,18 +145,23 @@ class Fit:
         return self.parameters[:2, :2]
 
 
-def make_fit(aligner, equations: Equations, *, converged: bool, empirical: bool) -> Fit:
+def make_fit(aligner: Aligner, equations: Equations, *, converged: bool, empirical: bool) -> Fit:
     """Return the fit at a solution, its errors from the attached noise or from the residuals."""
-    learnt = equations.learnt_scatter()
-    covariance = equations.covariance(learnt if empirical else equations.scatter)
+    overlap, grid = aligner.overlap, aligner.grid
+    residual = equations.residual
+    weighted = residual * np.sqrt(equations.weight)
+    chi2 = float(np.einsum("ij,ij->", weighted, weighted, dtype=float))
+    length = correlation_length(grid.forward(weighted), overlap.usable, grid, overlap.box)
+    kept = 4 if empirical else 2
+    learnt = empirical_scatter([t * residual for t in equations.templates[:kept]], length, grid, overlap.box)
     promised = np.trace(equations.scatter[:2, :2])
     return Fit(
-        shift=np.array(aligner.overlap.whole) + aligner.fraction,
-        parameters=covariance,
+        shift=np.array(overlap.whole) + aligner.fraction,
+        parameters=equations.covariance(learnt if empirical else equations.scatter),
         scale=aligner.scale,
         background=aligner.background,
-        chi2=float((equations.weight * equations.residual**2).sum()),
-        n_pixels=aligner.overlap.n_pixels,
+        chi2=chi2,
+        n_pixels=overlap.n_pixels,
         n_parameters=int(equations.free.sum()),
         correlation=equations.correlation(),
         converged=converged,

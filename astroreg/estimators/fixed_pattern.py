@@ -12,6 +12,8 @@ from scipy import ndimage
 _SIGNIFICANT = 8.0  # robust sigmas of the sharpness of the other lags
 # A sampled beam is at least a quarter as sharp one pixel beside its peak (full width 1.5 pixels or more).
 _SHARPER_THAN_A_BEAM = 0.25
+_SUSPECT = 4.0  # standard deviations of the correlation of white noise
+_EVERY = 7  # pixels: so many fewer tell the scatter
 _REACH = 12  # lags on either side with which the spike is compared
 _OUTLIER = 6.0  # robust sigmas above the neighbours, in both images at one pixel: a hot pixel
 
@@ -63,6 +65,44 @@ def has_spike(surface) -> bool:
         return False
     scatter = 1.4826 * np.median(np.abs(others - np.median(others)))
     return bool(height > _SIGNIFICANT * scatter and beside < _SHARPER_THAN_A_BEAM * height)
+
+
+def may_share_pattern(reference: np.ndarray, image: np.ndarray) -> bool:
+    """Return whether two windows of the same pixels correlate at shift 0 more sharply than a sky does.
+
+    Parameters
+    ----------
+    reference, image : `numpy.ndarray`
+        The same pixels of two images, bad ones filled.
+
+    Returns
+    -------
+    bool
+        True calls for a search at full resolution, where `has_spike` decides.
+    """
+    a, b = (x - x.mean(dtype=float) for x in (reference, image))
+    scale = float(np.sqrt(np.einsum("ij,ij->", a, a) * np.einsum("ij,ij->", b, b)))
+    if not scale > 0 or min(a.shape) < 16:
+        return False
+    inner = np.ascontiguousarray(a[2:-2, 2:-2])
+    rho = np.zeros((5, 5))
+    for j in range(5):
+        for i in range(5):
+            if abs(j - 2) + abs(i - 2) <= 2:
+                moved = b[j : j + inner.shape[0], i : i + inner.shape[1]]
+                rho[j, i] = float(np.einsum("ij,ij->", inner, moved)) / scale
+    sharpness = _sharpness(rho)
+    height = sharpness[2, 2]
+    beside = max(sharpness[1, 2], sharpness[3, 2], sharpness[2, 1], sharpness[2, 3])
+    sharp = height > _SUSPECT / np.sqrt(inner.size) and beside < _SHARPER_THAN_A_BEAM * height
+    return bool(sharp or (np.minimum(*(_above_neighbours(x) for x in (a, b))) > _OUTLIER).any())
+
+
+def _above_neighbours(values):
+    """Return each inner pixel less the mean of its four neighbours, in robust sigmas."""
+    difference = _sharpness(values)[1:-1, 1:-1]
+    spread = 1.4826 * float(np.median(np.abs(difference.ravel()[::_EVERY])))
+    return difference / spread if spread > 0 else np.zeros_like(difference)
 
 
 def without_zero_lag(score: np.ndarray, surface) -> np.ndarray:

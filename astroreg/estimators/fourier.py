@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
+from numpy.polynomial import chebyshev
 from scipy import fft
 
 # Threads cost more than they gain on small canvases; they never change a result.
-_PIXELS_WORTH_A_THREAD = 300_000
+_PIXELS_WORTH_A_THREAD = 200_000
+# Canvases up to this size are used again and again, for time series: their frequencies are kept.
+_PIXELS_KEPT = 400_000
+# Bins of the length of the frequency, up to the corner of the plane: profiles are looked up in them.
+RADIAL_BINS = 1024
+_LONGEST_RADIUS = np.sqrt(0.5)
 
 
 def workers_for(shape: tuple[int, int]) -> int:
@@ -26,6 +32,17 @@ def _ramp(k, position):
     """Return exp(2 pi i k position), a cosine at the Nyquist frequency, whose sign is not known."""
     angle = 2 * np.pi * np.asarray(k, float) * position
     return np.where(np.abs(k) == 0.5, np.cos(angle), np.exp(1j * angle))
+
+
+@lru_cache(maxsize=8)
+def _kept_grid(shape, dtype):
+    return FourierGrid(shape, dtype)
+
+
+def fourier_grid(shape: tuple[int, int], dtype) -> FourierGrid:
+    """Return the frequencies of a canvas; those of a few small ones are kept for the next call."""
+    shape, dtype = tuple(int(n) for n in shape), np.dtype(dtype)
+    return (_kept_grid if np.prod(shape) <= _PIXELS_KEPT else FourierGrid)(shape, dtype)
 
 
 class FourierGrid:
@@ -51,6 +68,23 @@ class FourierGrid:
     def k2(self) -> np.ndarray:
         """Squared length of the frequency, in cycles^2 per pixel^2."""
         return self.ky**2 + self.kx**2
+
+    @cached_property
+    def radial_bin(self) -> np.ndarray:
+        """Index of each frequency among `RADIAL_BINS` equal bins of its length."""
+        bins = np.sqrt(self.k2)
+        bins *= RADIAL_BINS / _LONGEST_RADIUS
+        return np.minimum(bins, RADIAL_BINS - 1).astype(np.int16)
+
+    @cached_property
+    def radial_counts(self) -> np.ndarray:
+        """Number of frequencies of the whole plane in each radial bin."""
+        return self.radial_sums(np.ones((1, 1), self.dtype))
+
+    def radial_sums(self, values: np.ndarray) -> np.ndarray:
+        """Return the sums over the whole plane of real `values` of the half-plane, a radial bin each."""
+        weighted = np.broadcast_to(values * self.multiplicity, self.k2.shape)
+        return np.bincount(self.radial_bin.ravel(), weighted.ravel(), RADIAL_BINS)
 
     @cached_property
     def multiplicity(self) -> np.ndarray:
@@ -86,8 +120,9 @@ class FourierGrid:
     def phase(self, shift) -> np.ndarray:
         """Return the factor that moves the content by `shift` (x, y) pixels."""
         # The outer product of two short vectors: no transcendental function on the whole plane.
+        complex_type = np.result_type(self.dtype, np.complex64)
         x, y = _ramp(self.kx, -float(shift[0])), _ramp(self.ky, -float(shift[1]))
-        return (x * y).astype(np.result_type(self.dtype, np.complex64))
+        return x.astype(complex_type) * y.astype(complex_type)
 
     def gradient(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the x and y derivatives, as arrays, of the content of `spectrum`."""
@@ -99,17 +134,46 @@ class FourierGrid:
 
     def dot(self, a: np.ndarray, b: np.ndarray) -> float:
         """Return sum(f g) over the canvas, from the transforms a of f and b of g."""
-        total = np.einsum("ij,ij,ij->", a.real, b.real, np.broadcast_to(self.multiplicity, a.shape))
-        total += np.einsum("ij,ij,ij->", a.imag, b.imag, np.broadcast_to(self.multiplicity, a.shape))
-        return float(total) / (self.shape[0] * self.shape[1])
+        edge = slice(0, 1) if self.shape[1] % 2 else slice(0, None, self.kx.size - 1)
+        total = 2 * _real_product(a, b)
+        # The columns of the half-plane that have no mirror image.
+        total -= _real_product(*(np.ascontiguousarray(x[:, edge]) for x in (a, b)))
+        return total / (self.shape[0] * self.shape[1])
 
     def sample(self, spectrum: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the band-limited content of `spectrum` at every pair of positions, shape (len(y), len(x)).
 
         A matrix-multiply transform (Guizar-Sicairos, Thurman & Fienup 2008, doi:10.1364/OL.33.000156):
-        the cost is that of the samples asked for, whatever their spacing. Nyquist terms are taken as
-        cosines.
+        the cost is that of the samples asked for, whatever their spacing. In the precision of `spectrum`;
+        Nyquist terms are taken as cosines.
         """
         rows = _ramp(self.ky.ravel(), np.asarray(y, float)[:, None])
         columns = _ramp(self.kx.ravel()[:, None], np.asarray(x, float)) * self.multiplicity.T
-        return (rows @ spectrum @ columns).real / (self.shape[0] * self.shape[1])
+        own = spectrum.dtype
+        return (rows.astype(own) @ (spectrum @ columns.astype(own))).real / (self.shape[0] * self.shape[1])
+
+    def patch(self, spectrum: np.ndarray, reach: float):
+        """Return a function (x, y) -> content of `spectrum` there, up to `reach` pixels from zero.
+
+        Notes
+        -----
+        The content is sampled once, at Chebyshev points, and joined by the polynomial through them, which
+        for waves no shorter than two pixels is exact to rounding: samples may then be as dense as one likes.
+        """
+        # A wave of phase p over the reach needs some e p / 2 + 12 terms for twelve digits.
+        nodes = chebyshev.chebpts1(int(np.ceil(1.4 * np.pi * reach)) + 12)
+        values = self.sample(spectrum.astype(complex), nodes * reach, nodes * reach)
+        inverse = np.linalg.inv(chebyshev.chebvander(nodes, nodes.size - 1))
+        coefficients = inverse @ values @ inverse.T
+
+        def evaluate(x, y):
+            rows, columns = (chebyshev.chebvander(np.asarray(q) / reach, nodes.size - 1) for q in (y, x))
+            return rows @ coefficients @ columns.T
+
+        return evaluate
+
+
+def _real_product(a, b):
+    """Return the sum of Re(a conj(b))."""
+    real = np.empty(0, a.dtype).real.dtype
+    return float(np.einsum("i,i->", *(np.ascontiguousarray(x).ravel().view(real) for x in (a, b))))

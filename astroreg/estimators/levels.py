@@ -1,58 +1,33 @@
-"""Images at several resolutions: block averages, and how coarse a one still holds all there is to know.
-
-Pixels finer than the sky's finest detectable structure cost time and memory and tell nothing: a block
-average at which the Wiener filter has fallen to nothing gives the same shift with the same error.
-"""
+"""One image at the resolutions that are asked for: as it is, on coarser pixels, in a window."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from astroreg.estimators.decimation import Flux, block_sums, decimated, in_standard_units
 from astroreg.estimators.overlap import Plane
 
 _BAND = 1 << 22  # pixels that are read at once, so that memory-mapped images stay on disk
-_COMPLETE = 0.97  # of the information: an error larger by 1.5 per cent is the same error
-_FAINT = 0.1  # Wiener filter at the edge of the band: what folds over is a tenth of the noise
-_SMALLEST = 256  # blocks a side: an image is not made smaller than this for the fine step
-_FACTORS = (8, 4, 3, 2)  # tried in this order
+# Noise of less than this share of the spread is not safe from the rounding of single precision.
+_SINGLE = 1e-3
 
 
-@dataclass(frozen=True)
-class Flux:
-    """How pixel values are standardised: ``value = offset + factor * standardised``."""
-
-    offset: float = 0.0
-    factor: float = 1.0
-
-
-def _block_sums(array: np.ndarray, block: int) -> np.ndarray:
-    """Return the sums over blocks, in double precision."""
-    ny, nx = array.shape[0] // block, array.shape[1] // block
-    rows = array[: ny * block, : nx * block].reshape(ny, block, nx * block).sum(1, dtype=float)
-    out = rows[:, ::block].copy()
-    for i in range(1, block):
-        out += rows[:, i::block]
-    return out
-
-
-def _average_band(data, variance, good, block, needed):
+def _average_band(data, variance, good, block):
     """Return means, variances of the means, and goodness of the blocks of one band of rows."""
     if good is None:
-        spread = _block_sums(variance, block) / block**4 if np.ndim(variance) else None
-        return _block_sums(data, block) / block**2, spread, None
-    count = _block_sums(good, block)
+        spread = block_sums(variance, block) / block**4 if np.ndim(variance) else None
+        return block_sums(data, block) / block**2, spread, None
+    count = block_sums(good, block)
     safe = np.maximum(count, 1)
-    mean = _block_sums(np.where(good, data, 0), block) / safe
+    mean = block_sums(np.where(good, data, 0), block) / safe
     if np.ndim(variance):
-        spread = _block_sums(np.where(good, variance, 0), block) / safe**2
+        spread = block_sums(np.where(good, variance, 0), block) / safe**2
     else:
         spread = variance / safe
-    return mean, spread, count >= needed * block**2
+    return mean, spread, count >= 0.5 * block**2
 
 
-def block_average(plane: Plane, block: int, *, needed: float = 0.5) -> Plane:
+def block_average(plane: Plane, block: int) -> Plane:
     """Return `plane` averaged in blocks of ``block x block`` pixels, left-over rows and columns dropped.
 
     Parameters
@@ -61,14 +36,11 @@ def block_average(plane: Plane, block: int, *, needed: float = 0.5) -> Plane:
         The image.
     block : int
         Pixels a side of a block; 1 returns `plane` itself.
-    needed : float
-        Share of good pixels that makes a block good. Below 1 the mean of a block with bad pixels is not
-        that of its centre: fine for a search, not for a fit.
 
     Returns
     -------
     Plane
-        In double precision; the variances are those of the means.
+        In double precision; the variances are those of the means. A block half good is good.
     """
     if block == 1:
         return plane
@@ -78,7 +50,7 @@ def block_average(plane: Plane, block: int, *, needed: float = 0.5) -> Plane:
         band = slice(first, min(first + rows, plane.shape[0] // block * block))
         variance = plane.variance[band] if np.ndim(plane.variance) else plane.variance
         good = None if plane.good is None else plane.good[band]
-        bands.append(_average_band(plane.data[band], variance, good, block, needed))
+        bands.append(_average_band(plane.data[band], variance, good, block))
     data, variances, goods = ([b[i] for b in bands] for i in range(3))
     variance = plane.variance / block**2 if variances[0] is None else np.concatenate(variances)
     return Plane(np.concatenate(data), variance, None if goods[0] is None else np.concatenate(goods))
@@ -86,9 +58,7 @@ def block_average(plane: Plane, block: int, *, needed: float = 0.5) -> Plane:
 
 def standardised(plane: Plane, flux: Flux, dtype) -> Plane:
     """Return the plane in standard units, in the precision `dtype`."""
-    data = plane.data.astype(dtype)
-    data -= dtype.type(flux.offset)
-    data /= dtype.type(flux.factor)
+    data = in_standard_units(plane.data, flux, dtype)
     variance = plane.variance / flux.factor / flux.factor
     return Plane(
         data, variance.astype(dtype, copy=False) if np.ndim(variance) else float(variance), plane.good
@@ -104,71 +74,57 @@ class Pyramid:
         The image in its own units and precision.
     flux : Flux
         The standardisation.
+    periodic : bool
+        Whether the image wraps around.
     """
 
-    def __init__(self, plane: Plane, flux: Flux):
-        self.plane, self.flux = plane, flux
-        self.dtype = np.dtype(np.float32 if plane.data.dtype == np.float32 else np.float64)
+    def __init__(self, plane: Plane, flux: Flux, *, periodic: bool = False):
+        self.plane, self.flux, self.periodic = plane, flux, periodic
+        self.dtype = np.dtype(plane.data.dtype if plane.data.dtype == np.float32 else np.float64)
+        if self.noise > _SINGLE:
+            self.dtype = np.dtype(np.float32)
         self._fine: dict[int, Plane] = {}
+        self._coarse: dict[int, Plane] = {}
 
     @property
     def shape(self) -> tuple[int, int]:
         """Shape of the image in pixels."""
         return self.plane.shape
 
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the noise in standard units, of the quietest pixels where it varies."""
+        variance = self.plane.variance
+        if np.ndim(variance):
+            step = max(1, max(self.shape) // 256)
+            variance = variance[::step, ::step]
+            positive = variance[variance > 0]
+            variance = float(np.percentile(positive, 1)) if positive.size else 0.0
+        return float(np.sqrt(variance)) / self.flux.factor
+
     def fine(self, block: int) -> Plane:
-        """Return the image at a resolution for the fine step: a block with a bad pixel is bad."""
+        """Return the image on pixels `block` times coarser that hold all they can of it."""
         if block not in self._fine:
-            averaged = block_average(self.plane, block, needed=1.0)
-            self._fine[block] = standardised(averaged, self.flux, self.dtype)
+            self._fine[block] = (
+                standardised(self.plane, self.flux, self.dtype)
+                if block == 1
+                else decimated(self.plane, block, self.flux, self.dtype, periodic=self.periodic)
+            )
         return self._fine[block]
 
     def coarse(self, block: int) -> Plane:
-        """Return the image at a resolution for the search: a block half good is good."""
-        return standardised(block_average(self.plane, block), self.flux, self.dtype)
+        """Return the image in block averages, for the search."""
+        if block not in self._coarse:
+            dtype = np.dtype(np.float32) if block > 1 else self.dtype
+            self._coarse[block] = (
+                self.fine(1)
+                if block == 1
+                else standardised(block_average(self.plane, block), self.flux, dtype)
+            )
+        return self._coarse[block]
 
     def window(self, rows: slice, columns: slice) -> Plane:
         """Return a part of the image at full resolution."""
         variance = self.plane.variance[rows, columns] if np.ndim(self.plane.variance) else self.plane.variance
         good = None if self.plane.good is None else self.plane.good[rows, columns]
         return standardised(Plane(self.plane.data[rows, columns], variance, good), self.flux, self.dtype)
-
-
-def complete_block(k: np.ndarray, h: np.ndarray, power: np.ndarray, sides: int) -> int:
-    """Return the largest block whose averages still hold the information of the pixels.
-
-    Parameters
-    ----------
-    k : `numpy.ndarray`
-        Frequencies of rings, cycles per pixel, ascending.
-    h : `numpy.ndarray`
-        Wiener filter of the mean sky there.
-    power : `numpy.ndarray`
-        Sum over each ring of the power of the mean sky, noise included.
-    sides : int
-        Pixels of the shorter side.
-
-    Returns
-    -------
-    int
-        1 where no averages do.
-
-    Notes
-    -----
-    A mode of signal C and noise N of the mean tells ``k^2 C h / N`` of the shift, with ``h = C / (C + N)``.
-    The average over m pixels multiplies C by the square of its transfer function and makes what lies beyond
-    ``1 / 2m`` fold over; with h below a tenth there, that is lost in the noise.
-    """
-    signal = h * power
-    for block in _FACTORS:
-        edge = 0.5 / block
-        if sides < block * _SMALLEST or np.interp(edge, k, h) > _FAINT:
-            continue
-        transfer = np.sinc(block * k) ** 2
-        seen = signal * transfer
-        damped = seen / np.maximum(seen + (1 - h) * power, np.finfo(float).tiny)
-        # The noise is white: the same for every mode, whatever its signal.
-        kept = (k**2 * seen * damped)[k < edge].sum()
-        if kept >= _COMPLETE * (k**2 * signal * h).sum():
-            return block
-    return 1

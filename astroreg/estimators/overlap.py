@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from astroreg.estimators.fourier import FourierGrid, good_length
+from astroreg.estimators.fourier import FourierGrid, fourier_grid, good_length
 
 # Pixels kept around the overlap: they give the low-pass its context beyond the edge and let the periodic
 # continuation of the canvas fade from one edge to the other.
@@ -90,7 +90,17 @@ class Overlap:
         """Whether both images have every pixel of the canvas."""
         return bool(self.has_reference.all() and self.has_image.all())
 
+    @cached_property
+    def has_holes(self) -> bool:
+        """Whether a pixel inside the overlap is bad."""
+        return bool(self.hole.any())
+
     @property
+    def gaps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the reference and where the image are not used: no good pixel, or a hole in either."""
+        return ~self.has_reference | self.hole, ~self.has_image | self.hole
+
+    @cached_property
     def n_pixels(self) -> int:
         """Number of pixels that count."""
         return int(np.count_nonzero(self.usable))
@@ -119,13 +129,14 @@ def _cut(array, start, shape, fill, dtype):
 def _windows(plane, start, shape, dtype):
     """Return data, presence and variance of the window of one image."""
     data = _cut(plane.data, start, shape, 0, dtype)
-    good = np.ones(plane.shape, bool) if plane.good is None else plane.good
+    good = np.broadcast_to(True, plane.shape) if plane.good is None else plane.good
     has = _cut(good, start, shape, False, bool)
-    np.copyto(data, 0, where=~has)
+    if plane.good is not None:
+        np.copyto(data, 0, where=~has)
     variance = plane.variance
     if np.ndim(variance):
         variance = _cut(variance, start, shape, 0, dtype)
-        np.copyto(variance, variance[has].mean() if has.any() else 0, where=~has)
+        np.copyto(variance, variance[has].mean(dtype=float) if has.any() else 0, where=~has)
     return data, has, variance
 
 
@@ -185,5 +196,5 @@ def make_overlap(reference: Plane, image: Plane, whole, *, periodic: bool = Fals
         box=box,
         origin=origin,
         periodic=periodic,
-        grid=FourierGrid(canvas, dtype),
+        grid=fourier_grid(canvas, dtype),
     )

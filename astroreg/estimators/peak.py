@@ -13,15 +13,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from astroreg.estimators.alignment import Aligned, Aligner
-from astroreg.estimators.equations import Equations, Fit, make_fit
+from astroreg.estimators.alignment import Aligned, Aligner, carried_on
+from astroreg.estimators.equations import Equations, Fit, make_fit, products
 from astroreg.estimators.fourier import FourierGrid
 from astroreg.estimators.template import taper
 
 _ITERATIONS = 30
 _TAPER = 0.1  # of each side of the overlap: less leaks at the edges, more throws information away
 _ACCEPTED = 0.05  # of the error: a last step this short counts as converged
-_FILTER_STEPS = (0, 1)  # the filter serves only the prediction of gaps here
+_ENOUGH = 3e-3  # of the error: where the iteration stops
+_ALIGNED = 0.1  # pixels: nearer than this the filter, which serves the prediction of gaps here, stays
 
 # (cross-spectrum, grid) -> (x, y) of the correlation's peak
 PeakFinder = Callable[[np.ndarray, FourierGrid], np.ndarray]
@@ -53,43 +54,60 @@ class PeakStep:
         box = overlap.box
         self.window[box] = 1 if overlap.periodic else taper(self.window[box].shape, _TAPER)
         self.square = self.window**2
+        self.total = float(self.square.sum(dtype=float))
+        aligner.fraction = self._on_samples(aligner.fraction)
+
+    def _on_samples(self, shift):
+        """Return the nearest shift that the method's samples can give."""
+        return np.round(shift / self.resolution) * self.resolution if self.resolution else shift
 
     def _noise(self):
         """Return the variances of both images at the present scale and the image's mean share in the sky."""
         overlap = self.aligner.overlap
-        reference = self.aligner.scale**2 * np.broadcast_to(overlap.reference_variance, overlap.usable.shape)
-        image = np.broadcast_to(overlap.image_variance, overlap.usable.shape)
-        mean_reference, mean_image = (float(v[overlap.usable].mean()) for v in (reference, image))
+        reference = self.aligner.scale**2 * overlap.reference_variance
+        image = overlap.image_variance
+        mean_reference, mean_image = (
+            float(v[overlap.usable].mean(dtype=float)) if np.ndim(v) else float(v) for v in (reference, image)
+        )
         total = mean_reference + mean_image
         return reference, image, mean_reference / total if total > 0 else 0.5
 
     def solve(self) -> tuple[Aligned, float]:
         """Iterate until the peak stands at zero; return the images there and the last step's length."""
         aligner, grid = self.aligner, self.aligner.grid
-        last, before, share_of_step = np.inf, np.zeros(2), 1.0
-        for iteration in range(_ITERATIONS):
+        last, before, known_at = np.inf, np.zeros(2), aligner.fraction
+        for _ in range(_ITERATIONS):
             aligned = aligner.align()
             share = self._noise()[2]
-            sky = aligned.a + grid.dtype.type(share) * (aligned.b - aligned.a)
-            if iteration in _FILTER_STEPS:
-                aligner.learn_filter(aligned, sky)
-            if last < self.tolerance and iteration > max(_FILTER_STEPS) + 1:
-                break
-            step = np.clip(self.find_peak(self._cross_spectrum(aligned), grid), -1, 1)
-            if step @ before < 0:
-                # A peak sharper than a parabola is stepped over, to and fro, by full steps.
-                share_of_step /= 2
-            before = step
-            step = step * share_of_step
+            sky = aligned.a + grid.dtype.type(share) * aligned.residual
+            if not aligner.learnt or np.abs(aligner.fraction - known_at).max() > _ALIGNED:
+                aligner.learn_filter(aligned, share)
+                known_at = aligner.fraction
+            cross = self._cross_spectrum(aligned)
+            step = np.clip(self.find_peak(cross, grid), -1, 1)
+            last = float(np.abs(step).max())
+            longer, before = carried_on(step, before)
             self._move_flux(aligned, sky)
-            aligner.fraction = aligner.fraction + step
+            aligner.fraction = self._on_samples(aligner.fraction + longer * step)
+            if last < max(self.tolerance, _ENOUGH * self._rough_error(cross)):
+                break
             centre = self._mean(sky)
             aligner.predict(sky, centre, grid.forward(sky - grid.dtype.type(centre)))
-            last = float(np.abs(step).max())
         return aligned, last
 
+    def _rough_error(self, cross):
+        """Return the shift's error as that of noise of the mean variance on the correlation's curvature."""
+        grid = self.aligner.grid
+        reference, image, _ = self._noise()
+        variance = float(np.mean(reference) + np.mean(image))
+        real = grid.multiplicity * cross.real
+        columns, rows = real.sum(0, dtype=float), real.sum(1, dtype=float)
+        kx, ky = (k.ravel().astype(float) for k in grid.odd_angular)
+        curvature = min(kx**2 @ columns, ky**2 @ rows) / (grid.shape[0] * grid.shape[1])
+        return np.sqrt(variance / curvature) if curvature > 0 else 0.0
+
     def _mean(self, values):
-        return float((self.square * values).sum() / self.square.sum())
+        return float(np.einsum("ij,ij->", self.square, values)) / self.total
 
     def _cross_spectrum(self, aligned):
         """Return conj(A) B of the tapered images without their means."""
@@ -101,7 +119,7 @@ class PeakStep:
 
     def _move_flux(self, aligned, sky):
         """Improve scale and background from the aligned images."""
-        residual = aligned.b - aligned.a
+        residual = aligned.residual
         if self.free[3]:
             self.aligner.background += self._mean(residual)
         if self.free[2]:
@@ -120,26 +138,42 @@ class PeakStep:
         ``sum d(T S)/dx T (b - a)``, with S any mean of a and b: the derivative of the residual times the
         residual sums to nothing. The inverse-variance mean has the noise that the residual has not.
         """
+        grid, usable = self.aligner.grid, self.aligner.overlap.usable
         reference, image, share = self._noise()
-        usable, n = self.aligner.overlap.usable, aligned.a.size
-        level = self._mean(aligned.a)
-        from_a = self._templates(aligned.a - level, 1 - share, 0.0)
-        from_b = self._templates(aligned.b - level, share, 1.0)
-        slope = self.aligner.slope(from_a, from_b, aligned)
-        templates = (from_a + from_b) * usable
-        variance = np.where(usable, reference + image, 0)
-        scatter = (templates * variance).reshape(4, n) @ templates.reshape(4, n).T
-        scatter[:2, :2] -= self._common_noise(np.where(usable, share * image - (1 - share) * reference, 0))
-        weight = np.where(usable, 1 / np.where(variance > 0, variance, 1), 0)
-        value = templates.reshape(4, n) @ (aligned.b - aligned.a).ravel()
-        return Equations(value, slope, scatter, templates, aligned, weight, self.free)
+        residual = aligned.residual
+        sky = aligned.a + grid.dtype.type(share) * residual
+        part = sky - grid.dtype.type(self._mean(sky))
+        inside = self.window * usable
+        gradients = grid.gradient(grid.forward(self.window * part))
+        templates = [*(inside * g for g in gradients), inside * self.window * part, inside * self.window]
+        slope = self._slope(aligned, inside, share)
+        variance = np.where(usable, reference + image, 0).astype(grid.dtype)
+        scatter = products([t * variance for t in templates], templates)
+        covariance = np.where(usable, share * image - (1 - share) * reference, 0).astype(grid.dtype)
+        scatter[:2, :2] -= self._common_noise(covariance)
+        weight = np.where(usable, 1 / np.where(variance > 0, variance, 1), 0).astype(grid.dtype)
+        value = products(templates, [residual])[:, 0]
+        return Equations(value, slope, scatter, tuple(templates), aligned, weight, self.free)
 
-    def _templates(self, part, share, constant):
-        """Return what one image adds to the templates of shift, scale and background, shape (4, ny, nx)."""
-        grid = self.aligner.grid
-        spectrum = grid.forward((share * self.window * part).astype(grid.dtype, copy=False))
-        gradients = [self.window * g for g in grid.gradient(spectrum)]
-        return np.stack([*gradients, share * self.square * part, constant * self.square])
+    def _slope(self, aligned, inside, share):
+        """Return the expected derivatives of the equations, from products of the one image with the other.
+
+        The squares of either image's noise are far larger than the sky's at high frequencies; there are none
+        in it.
+        """
+        grid, kind = self.aligner.grid, self.aligner.grid.dtype.type
+        background, slope = kind(self.aligner.background), np.zeros((4, 4))
+        pairs = (
+            (1 - share, aligned.a, aligned.b, aligned.spectrum_b),
+            (share, aligned.b, aligned.a, aligned.spectrum_a),
+        )
+        for factor, own, other, spectrum in pairs:
+            part = self.window * (own - kind(self._mean(own)))
+            templates = [inside * g for g in grid.gradient(grid.forward(part))]
+            templates += [inside * part, inside * self.window]
+            changes = [*grid.gradient(spectrum), background - other, np.full_like(other, -1)]
+            slope += factor * products(templates, changes)
+        return slope
 
     def _common_noise(self, covariance):
         """Return what the noise that template and residual share adds to the product of their variances.
@@ -148,9 +182,8 @@ class PeakStep:
         residual's exceeds that by the square of their covariance.
         """
         grid = self.aligner.grid
-        weight = np.broadcast_to(grid.multiplicity, grid.k2.shape)
-        mean_square = [float((weight * k**2).sum() / weight.sum()) for k in grid.odd_angular]
-        return np.diag(mean_square) * float((self.square**2 * covariance**2).sum())
+        mean_square = [_mean_over_plane(grid, k**2) for k in grid.odd_angular]
+        return np.diag(mean_square) * float(np.sum((self.square * covariance) ** 2, dtype=float))
 
     def fit(self, *, empirical: bool) -> Fit:
         """Solve, and return the shift with its errors from the attached noise or from the residuals."""
@@ -176,11 +209,16 @@ class PeakStep:
         """
         grid = self.aligner.grid
         reference, image, _ = self._noise()
-        usable = self.aligner.overlap.usable
-        power = float((self.square**2 * reference * image)[usable].sum())
-        weight = np.broadcast_to(grid.multiplicity, grid.k2.shape)
-        fourth = np.array([(weight * k**4).sum() / weight.sum() for k in grid.odd_angular])
+        product = np.where(self.aligner.overlap.usable, reference * image, 0)
+        power = float(np.sum(self.square**2 * product, dtype=float))
+        fourth = np.array([_mean_over_plane(grid, k**4) for k in grid.odd_angular])
         if empirical:
             power *= (fit.chi2 / max(fit.n_pixels, 1)) ** 2
         signal = np.diag(fit.equations.slope)[:2]
         return float((signal / np.sqrt(power * fourth)).min()) if power > 0 else float("inf")
+
+
+def _mean_over_plane(grid, function):
+    """Return the mean over all frequencies of a function of one of their components."""
+    values = np.broadcast_to(function.astype(float), grid.k2.shape)
+    return float((grid.multiplicity * values).sum() / grid.multiplicity.sum() / grid.k2.shape[0])

@@ -9,18 +9,27 @@ import numpy as np
 
 from astroreg.estimators.alignment import Aligner
 from astroreg.estimators.chi_squared import ChiSquaredStep
-from astroreg.estimators.correlation import Coarse, coarse_shift, search_block
+from astroreg.estimators.correlation import Coarse, coarse_shift, delta_chi2_of, search_block, summit
+from astroreg.estimators.decimation import fill_bad
 from astroreg.estimators.detection import false_alarm_probability
 from astroreg.estimators.equations import Fit
-from astroreg.estimators.fixed_pattern import shared_outliers
-from astroreg.estimators.levels import Pyramid, complete_block
-from astroreg.estimators.overlap import Overlap, Plane, make_overlap, overlap_extent
-from astroreg.estimators.template import wiener_rings
+from astroreg.estimators.fixed_pattern import may_share_pattern, shared_outliers
+from astroreg.estimators.levels import Pyramid
+from astroreg.estimators.overlap import MARGIN, Overlap, Plane, make_overlap, overlap_extent
+from astroreg.estimators.survey import complete_block, survey
 
 _FEWEST_PIXELS = 16  # fewer usable pixels than this determine nothing
 _RECENTRE = 0.55  # beyond this fraction of a pixel the whole-pixel shift is chosen anew
-_WINDOW = 256  # pixels a side of the window from which the resolution needed is told
+# Blocks a side of the first search, and of the next where one is not beyond doubt.
+_SIDES = (64, 128, 256)
+_CLEAR = 0.7  # correlation of the blocks
+_CLEAR_DELTA_CHI2 = 100.0
+_LARGE = 400  # pixels a side from which it pays to look whether coarser pixels tell as much
 _RECENTRINGS = 5
+_MIDDLE = 256  # pixels a side of the window in which a pattern of the detector is looked for
+_FINE = 3  # a search on blocks larger than this needs a fit before one of the pixels may begin
+_NEAR = 0.03  # blocks: a start near enough to go on with at a finer resolution
+_BYTES = 25  # of the canvas' precision at the peak of a fit, a pixel of the canvas
 _FARTHEST = 12  # pixels: a fit that walks this far from the coarse peak follows noise
 
 
@@ -91,7 +100,39 @@ def search(reference: Pyramid, image: Pyramid, how: Search) -> Coarse:
     Coarse
         With shifts in pixels of the images.
     """
-    block = search_block((reference.shape, image.shape), periodic=how.periodic)
+    blocks = [search_block((reference.shape, image.shape), side, periodic=how.periodic) for side in _SIDES]
+    if blocks[0] > blocks[-1] and _may_share_pattern(reference, image):
+        blocks = blocks[-1:]
+    for block in dict.fromkeys(blocks):
+        coarse = _search_on_blocks(reference, image, block, how)
+        if _clear(coarse):
+            break
+    return coarse
+
+
+def _may_share_pattern(reference, image):
+    """Return whether the middles of both images hint at a pattern of the detector."""
+    if reference.shape != image.shape:
+        return False
+    middle = tuple(slice(max(0, (n - _MIDDLE) // 2), (n + _MIDDLE) // 2) for n in image.shape)
+    windows = [pyramid.window(*middle) for pyramid in (reference, image)]
+    for plane in windows:
+        if plane.good is not None:
+            fill_bad(plane.data, ~plane.good)
+            np.copyto(plane.data, 0, where=~np.isfinite(plane.data))
+    return may_share_pattern(*(plane.data for plane in windows))
+
+
+def _clear(coarse):
+    """Return whether there is no doubt about the peak of a search on blocks."""
+    peak, rival = coarse.peak, coarse.rival
+    if peak is None or coarse.at_bound or coarse.fixed_pattern or peak.correlation < _CLEAR:
+        return False
+    return rival is None or delta_chi2_of(peak, rival) > _CLEAR_DELTA_CHI2
+
+
+def _search_on_blocks(reference, image, block, how):
+    """Return the search made on blocks of one size, in pixels of the images."""
     small = [pyramid.coarse(block) for pyramid in (reference, image)]
     limit = None if how.max_shift is None else how.max_shift / block + (0.5 if block > 1 else 0)
     bounds = {"max_shift": limit, "min_overlap": how.min_overlap, "periodic": how.periodic}
@@ -103,37 +144,61 @@ def search(reference: Pyramid, image: Pyramid, how: Search) -> Coarse:
         )
     if block == 1 or coarse.peak is None:
         return coarse
-    peak = coarse.peak
-    fit = _fit_at(small[0], small[1], np.rint(peak.shift), ChiSquaredStep, how)[0]
-    near = fit is not None and np.abs(fit.shift - peak.shift).max() < 1.5
-    shift = block * (fit.shift if near else peak.shift)
     rival = coarse.rival and replace(coarse.rival, shift=coarse.rival.shift * block)
     surface = replace(coarse.surface, x=coarse.surface.x * block, y=coarse.surface.y * block)
+    peak = replace(coarse.peak, shift=block * summit(coarse))
     trials = coarse.trials * block**2
-    return replace(coarse, peak=replace(peak, shift=shift), rival=rival, trials=trials, surface=surface)
+    return replace(coarse, peak=peak, rival=rival, trials=trials, surface=surface, block=block)
 
 
-def _level(reference: Pyramid, image: Pyramid, coarse: Coarse, how: Search) -> tuple[int, np.ndarray]:
-    """Return the block at which to fit and the best shift so far, from a window of the overlap's middle."""
-    start = coarse.peak.shift
-    shapes = (reference.shape, image.shape)
-    if min(map(min, shapes)) < 2 * _WINDOW:
-        return 1, start
-    whole = np.rint(start).astype(int)
-    extent = overlap_extent(*shapes, whole)
-    if how.periodic or min(high - low for low, high in extent) < _WINDOW:
-        return 1, start
-    corner = [(low + high - _WINDOW) // 2 for low, high in extent]
-    rows, columns = (slice(c, c + _WINDOW) for c in corner)
-    first = reference.window(*(slice(s.start - n, s.stop - n) for s, n in zip((rows, columns), whole[::-1])))
-    second = image.window(rows, columns)
-    fit, overlap = _fit_at(first, second, (0, 0), ChiSquaredStep, how)
-    if fit is None or not fit.converged:
-        return 1, start
-    aligned, box = fit.equations.aligned, overlap.box
-    k, h, power = wiener_rings(aligned.a[box], aligned.b[box], 0.5 * (aligned.a[box] + aligned.b[box]))
-    block = complete_block(k, h, power, min(map(min, shapes)))
-    return block, whole + fit.shift
+def _fitted_on_blocks(reference, image, coarse, how):
+    """Return the shift that a fit on the blocks of the search finds near its peak."""
+    small = [pyramid.coarse(coarse.block) for pyramid in (reference, image)]
+    peak = coarse.peak.shift / coarse.block
+    whole = np.rint(peak).astype(int)
+    overlap = make_overlap(*small, whole, periodic=how.periodic)
+    if overlap.n_pixels < _FEWEST_PIXELS or not _varies(overlap):
+        return coarse.peak.shift
+    aligner = Aligner(overlap, fit_scale=how.fit_scale, fit_background=how.fit_background)
+    aligner.fraction = peak - whole
+    ChiSquaredStep(aligner).solve(shortest=_NEAR)
+    found = whole + aligner.fraction
+    return coarse.block * found if np.abs(found - peak).max() < 1.5 else coarse.peak.shift
+
+
+@dataclass(frozen=True)
+class Level:
+    """Where the fit begins.
+
+    Attributes
+    ----------
+    block : int
+        Pixels a side of the coarser pixels of the fit.
+    start : `numpy.ndarray`
+        (x, y) in pixels of the images.
+    profile : tuple of `numpy.ndarray` or None
+        Low-pass of the template there, where it is known.
+    """
+
+    block: int
+    start: np.ndarray
+    profile: tuple[np.ndarray, np.ndarray] | None = None
+
+
+def _level(reference: Pyramid, image: Pyramid, coarse: Coarse, how: Search) -> Level:
+    """Choose the resolution of the fit, and where it begins."""
+    sides = min(*reference.shape, *image.shape)
+    start = summit(coarse) if coarse.block == 1 else coarse.peak.shift
+    if sides < _LARGE or coarse.set_aside:
+        return Level(1, start)
+    found = survey(reference, image, start, coarse.block)
+    if found is None:
+        return Level(1, _fitted_on_blocks(reference, image, coarse, how) if coarse.block > _FINE else start)
+    block = complete_block(found, sides)
+    if how.periodic and any(n % block for n in image.shape):
+        block = 1
+    k, h, _ = found.spectra.rings()
+    return Level(block, found.shift, (block * k, h))
 
 
 def without_shared_outliers(reference: Plane, image: Plane) -> tuple[Plane, Plane]:
@@ -148,27 +213,43 @@ def without_shared_outliers(reference: Plane, image: Plane) -> tuple[Plane, Plan
     return tuple(replace(p, good=~hot if p.good is None else p.good & ~hot) for p in (reference, image))
 
 
-def _fit_at(reference, image, start, refiner, how, *, empirical=False):
-    """Return the fit that starts at a whole-pixel shift, and its canvas; no fit where it leads nowhere."""
-    whole, first = start, None
+def _fit_at(reference, image, start, refiner, how, *, empirical=False, profile=None):
+    """Return the fit that starts at a shift, and its canvas; no fit where it leads nowhere."""
+    at, first = np.asarray(start, float), None
     for _ in range(_RECENTRINGS):
-        overlap = make_overlap(reference, image, whole, periodic=how.periodic)
+        overlap = make_overlap(reference, image, np.rint(at).astype(int), periodic=how.periodic)
         first = first or overlap
         if overlap.n_pixels < _FEWEST_PIXELS or not _varies(overlap):
             return None, first
         aligner = Aligner(overlap, fit_scale=how.fit_scale, fit_background=how.fit_background)
+        aligner.fraction = at - overlap.whole
+        if profile is not None:
+            aligner.set_profile(*profile)
         fit = refiner(aligner).fit(empirical=empirical)
         if not np.isfinite(fit.shift).all() or np.abs(fit.shift - start).max() > _FARTHEST:
             return None, first
         if np.abs(fit.shift - overlap.whole).max() <= _RECENTRE:
             break
-        whole = np.rint(fit.shift).astype(int)
+        at = fit.shift
     return fit, overlap
+
+
+def _bytes_needed(reference, image, level):
+    """Return the bytes at the peak of a fit."""
+    shapes = [tuple(n // level.block for n in p.shape) for p in (reference, image)]
+    extent = overlap_extent(*shapes, np.rint(level.start / level.block).astype(int))
+    item = np.result_type(reference.dtype, image.dtype).itemsize
+    return _BYTES * item * float(np.prod([float(max(0, high - low) + 2 * MARGIN) for low, high in extent]))
 
 
 def _varies(overlap):
     """Return whether both images have any structure on the pixels that count."""
-    return all(float(np.ptp(x[overlap.usable])) > 0 for x in (overlap.reference, overlap.image))
+    box = overlap.box
+    for x in (overlap.reference[box], overlap.image[box]):
+        values = x[overlap.usable[box]] if overlap.has_holes else x
+        if not float(values.max()) > float(values.min()):
+            return False
+    return True
 
 
 def register(
@@ -179,6 +260,7 @@ def register(
     *,
     empirical: bool = False,
     coarse: Coarse | None = None,
+    permit: Callable[[float], None] | None = None,
 ) -> Outcome:
     """Measure the shift of `image` relative to `reference`.
 
@@ -194,6 +276,8 @@ def register(
         Whether the errors come from the residuals rather than from the variances.
     coarse : Coarse, optional
         A search made before on the same pair.
+    permit : callable, optional
+        Called with the bytes that the fit needs before anything of it is allocated; may raise.
 
     Returns
     -------
@@ -203,11 +287,14 @@ def register(
     coarse = coarse or search(reference, image, how)
     if coarse.peak is None:
         return Outcome(None, coarse)
-    block, start = _level(reference, image, coarse, how)
+    level = _level(reference, image, coarse, how)
+    block, profile = level.block, level.profile
+    if permit is not None:
+        permit(_bytes_needed(reference, image, level))
     planes = reference.fine(block), image.fine(block)
     if coarse.set_aside:
         planes = without_shared_outliers(*planes)
-    fit, overlap = _fit_at(*planes, np.rint(start / block).astype(int), refiner, how, empirical=empirical)
+    fit, overlap = _fit_at(*planes, level.start / block, refiner, how, empirical=empirical, profile=profile)
     if fit is None:
         return Outcome(None, coarse, overlap)
     false_alarm = false_alarm_probability(fit, overlap.box, coarse.trials)

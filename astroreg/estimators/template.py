@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from astroreg.estimators.fourier import FourierGrid
+from astroreg.estimators.fourier import RADIAL_BINS, FourierGrid, fourier_grid
 
 # Share of each side of the overlap over which a taper rises, so that its edges do not leak power.
 _TAPER = 0.2
 _LONGEST_RADIUS = np.sqrt(0.5)  # of a frequency, cycles per pixel
+# Overlaps with a side longer than this are seen through windows of the size below, on a grid over them (Welch
+# 1967, doi:10.1109/TAU.1967.1161901): what a ring of so many frequencies tells needs no more.
+_LONGEST_WHOLE = 400
+_WINDOW, _WINDOWS_A_SIDE = 240, 3
 
 
 def taper(shape: tuple[int, int], fraction: float = _TAPER) -> np.ndarray:
@@ -26,69 +32,130 @@ def _raised_edges(n, fraction):
     return window
 
 
-def _radial_sums(grid, values):
-    """Return the sums of `values` (half-plane arrays) in rings of frequency."""
-    rings = max(8, min(grid.shape) // 4)
-    index = np.minimum((np.sqrt(grid.k2) / _LONGEST_RADIUS * rings).astype(np.intp), rings - 1).ravel()
-    weight = np.broadcast_to(grid.multiplicity, grid.k2.shape)
-    return [np.bincount(index, (weight * v).ravel(), rings) for v in values]
+@dataclass(frozen=True)
+class Spectra:
+    """Cross-spectrum of two images and power of their mean, summed over tapered windows.
+
+    Attributes
+    ----------
+    grid : FourierGrid
+        Frequencies of one window.
+    cross : `numpy.ndarray`
+        Sum of conj(A) B, complex.
+    power : `numpy.ndarray`
+        Sum of the power of the mean image.
+    weight : float
+        Sum of the squared tapers: so many pixels stand in the windows.
+    """
+
+    grid: FourierGrid
+    cross: np.ndarray
+    power: np.ndarray
+    weight: float
+
+    def rings(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return frequency, Wiener filter and summed power of the mean in rings of frequency.
+
+        Returns
+        -------
+        k, h, power : `numpy.ndarray`
+            One value a ring; k ascends, h falls from at most 1 to at least 0.
+
+        Notes
+        -----
+        ``h = P / (P + N)``: P from the cross-power of the two images, which their independent noises leave
+        alone, P + N from the power of the mean. No knowledge of the noise is needed. A filter that rises
+        with frequency is noise: the profile is the closest one that falls.
+        """
+        from scipy.optimize import isotonic_regression
+
+        wide = max(1, RADIAL_BINS // max(8, min(self.grid.shape) // 4))
+        starts = np.arange(0, RADIAL_BINS, wide)
+        count = self.grid.radial_counts
+        radius = (np.arange(RADIAL_BINS) + 0.5) / RADIAL_BINS * _LONGEST_RADIUS
+        cross, power = self.grid.radial_sums(self.cross.real), self.grid.radial_sums(self.power)
+        cross, power, count, radius = (
+            np.add.reduceat(x, starts) for x in (cross, power, count, count * radius)
+        )
+        filled = (count > 0) & (power > 0)
+        if not filled.any():
+            return np.array([0.0]), np.array([1.0]), np.array([0.0])
+        ratio = cross[filled] / power[filled]
+        falling = isotonic_regression(ratio, weights=count[filled], increasing=False).x
+        return radius[filled] / count[filled], np.clip(falling, 0, 1), power[filled]
+
+    def curvature(self, k: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the mean a pixel of grad(h S) grad(S)^T, shape (2, 2), and of (h S) S, S the sky."""
+        filtered = filter_on(self.grid, k, h) * self.cross.real * self.grid.multiplicity
+        size = self.grid.shape[0] * self.grid.shape[1] * self.weight
+        kx, ky = self.grid.odd_angular
+        mixed = float(np.sum(filtered * kx * ky, dtype=float))
+        across, along = (float(np.sum(filtered * q**2, dtype=float)) for q in (kx, ky))
+        return np.array([[across, mixed], [mixed, along]]) / size, float(filtered.sum(dtype=float)) / size
 
 
-def wiener_profile(a: np.ndarray, b: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the Wiener filter of the mean sky as a function of the length of the frequency.
+def tapered_spectra(a: np.ndarray, b: np.ndarray, share: float, box, grid: FourierGrid) -> Spectra:
+    """Return the spectra of two aligned images over the overlap.
 
     Parameters
     ----------
     a, b : `numpy.ndarray`
-        The two aligned images of the same sky over the overlap, in the same units.
-    mean : `numpy.ndarray`
-        Their weighted mean, whose filter is wanted.
+        The images on the canvas, in the same units.
+    share : float
+        That of `b` in the mean.
+    box : tuple of slice
+        Where the overlap is on the canvas.
+    grid : FourierGrid
+        Frequencies of the canvas.
 
     Returns
     -------
-    k, h : `numpy.ndarray`
-        Frequencies (cycles per pixel, ascending) and the filter there, from 1 down to 0.
-
-    Notes
-    -----
-    ``h = P / (P + N)``: P from the cross-power of the two images, which their independent noises leave
-    alone, P + N from the power of the mean. No knowledge of the noise is needed. A filter that rises
-    with frequency is noise: the profile is the closest one that falls.
+    Spectra
+        Of the whole overlap, or where it is large of windows spread over it.
     """
-    k, h, _ = wiener_rings(a, b, mean)
-    return k, h
+    shape = a[box].shape
+    if max(shape) <= _LONGEST_WHOLE:
+        padded = np.zeros((2, *grid.shape), a.dtype)
+        window = taper(shape).astype(a.dtype)
+        centre = _centre(window, a[box], b[box], share)
+        for out, x in zip(padded, (a, b), strict=True):
+            np.multiply(x[box] - centre, window, out=out[box])
+        return _summed(grid, [tuple(padded)], share, float((window**2).sum()))
+    side = tuple(min(_WINDOW, n) for n in shape)
+    window = taper(side).astype(a.dtype)
+    small = fourier_grid(side, a.dtype)
+    first = [s.start or 0 for s in box]
+    corners = [
+        np.unique(np.linspace(f, f + n - m, _WINDOWS_A_SIDE).astype(int))
+        for f, n, m in zip(first, shape, side, strict=True)
+    ]
+    pairs = []
+    for j in corners[0]:
+        for i in corners[1]:
+            part = (slice(j, j + side[0]), slice(i, i + side[1]))
+            centre = _centre(window, a[part], b[part], share)
+            pairs.append(tuple((x[part] - centre) * window for x in (a, b)))
+    return _summed(small, pairs, share, len(pairs) * float((window**2).sum()))
 
 
-def wiener_rings(a: np.ndarray, b: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return frequency, Wiener filter and summed power of the mean sky in rings of frequency.
+def _centre(window, a, b, share):
+    """Return the mean of the mean image under the taper."""
+    mean_a, mean_b = (float(np.einsum("ij,ij->", window, x)) for x in (a, b))
+    return window.dtype.type((mean_a + share * (mean_b - mean_a)) / float(window.sum(dtype=float)))
 
-    Parameters
-    ----------
-    a, b, mean : `numpy.ndarray`
-        As for `wiener_profile`.
 
-    Returns
-    -------
-    k, h, power : `numpy.ndarray`
-        One value a ring.
-    """
-    from scipy.optimize import isotonic_regression
-
-    window = taper(mean.shape).astype(mean.dtype)
-    centre = (window * mean).sum() / window.sum()
-    grid = FourierGrid(mean.shape, mean.dtype)
-    fa, fb, fm = (grid.forward((x - centre) * window) for x in (a, b, mean))
-    cross, power, radius, count = _radial_sums(
-        grid, [(fa * fb.conj()).real, np.abs(fm) ** 2, np.sqrt(grid.k2), np.ones_like(grid.k2)]
-    )
-    filled = (count > 0) & (power > 0)
-    if not filled.any():
-        return np.array([0.0]), np.array([1.0]), np.array([0.0])
-    h = np.clip(cross[filled] / power[filled], 0, 1)
-    falling = isotonic_regression(h, weights=count[filled], increasing=False).x
-    return radius[filled] / count[filled], np.clip(falling, 0, 1), power[filled]
+def _summed(grid, pairs, share, weight):
+    """Return the spectra of pairs of tapered windows."""
+    cross, power = 0, 0
+    for a, b in pairs:
+        fa, fb = grid.forward(a), grid.forward(b)
+        cross = cross + fa.conj() * fb
+        mean = fa + fa.real.dtype.type(share) * (fb - fa)
+        power = power + (mean.real**2 + mean.imag**2)
+    return Spectra(grid, cross, power, weight)
 
 
 def filter_on(grid: FourierGrid, k: np.ndarray, h: np.ndarray) -> np.ndarray:
-    """Return the radial profile (k, h) on every frequency of `grid`."""
-    return np.interp(np.sqrt(grid.k2), k, h).astype(grid.dtype)
+    """Return the radial profile (k, h) on every frequency of `grid`, to a bin of their lengths."""
+    centres = (np.arange(RADIAL_BINS) + 0.5) / RADIAL_BINS * _LONGEST_RADIUS
+    return np.interp(centres, k, h).astype(grid.dtype)[grid.radial_bin]

@@ -8,10 +8,11 @@ from astroreg.checks import parse_choice, parse_fraction, parse_positive
 from astroreg.inputs.arguments import parse_boundary, parse_max_shift
 from astroreg.inputs.frame import Frame
 from astroreg.inputs.image_wcs import is_celestial, pixel_scale
-from astroreg.inputs.kinds import as_frame, prepare_pair
+from astroreg.inputs.kinds import Reference, as_frame, prepare_pair
 
 __all__ = [
     "Frame",
+    "Reference",
     "as_frame",
     "is_celestial",
     "parse_boundary",

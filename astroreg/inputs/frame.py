@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,8 @@ class Frame:
         The header or meta, where there is one.
     label : str
         The path, or empty: for messages and HISTORY.
+    kept : dict or None
+        What was computed of the image and may serve again; None where nothing is kept.
     """
 
     data: np.ndarray
@@ -58,6 +60,8 @@ class Frame:
     wcs: Any = None
     header: fits.Header | None = None
     label: str = ""
+    # Not copied by `replace`: what was computed of one frame is wrong for another.
+    kept: dict | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -115,7 +119,8 @@ class Frame:
         factor = self.unit.to(unit)
         variance = None if self.variance is None else self.variance.astype(float) * factor**2
         data = self.data.astype(float) * factor
-        data, variance = _precision(data, variance, self.valid, self.data.dtype, self.label)
+        good = None if self.mask is None else ~self.mask
+        data, variance = _precision(data, variance, good, self.data.dtype, self.label)
         return replace(self, data=data, variance=variance, unit=unit)
 
 
@@ -139,16 +144,33 @@ def checked_frame(parts: Parts, argument: str) -> Frame:
     data = _squeezed(data, kept)
     unit = _unit(parts.unit, argument)
     mask = _mask_plane(parts.mask, full_shape, argument)
-    bad = _squeezed(mask, kept) if mask is not None else np.zeros(data.shape, bool)
-    bad = bad | ~np.isfinite(data)
+    bad = _or_none(_squeezed(mask, kept) if mask is not None else None)
+    span = _span(data)
+    if not np.isfinite(span).all():
+        bad, span = _either(bad, ~np.isfinite(data)), None
     variance = variance_plane(parts.uncertainty, full_shape, unit, argument)
     if variance is not None:
         variance, bad = _checked_variance(_squeezed(variance, kept), bad, argument)
     _require_good_pixels(bad, argument)
-    data, variance = _precision(data, variance, ~bad, data.dtype, f"`{argument}`")
+    good = None if bad is None else ~bad
+    data, variance = _precision(data, variance, good, data.dtype, f"`{argument}`", span=span)
     header = header_of(parts.header)
     wcs = image_wcs(parts.wcs, header, full_shape, kept, argument)
-    return Frame(data, variance, bad if bad.any() else None, unit, wcs, header, parts.label)
+    return Frame(data, variance, _or_none(bad), unit, wcs, header, parts.label)
+
+
+def _or_none(bad: np.ndarray | None) -> np.ndarray | None:
+    """Return None for a mask that masks nothing."""
+    return bad if bad is not None and bad.any() else None
+
+
+def _either(bad: np.ndarray | None, more: np.ndarray) -> np.ndarray:
+    return more if bad is None else bad | more
+
+
+def _span(values: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest number; not finite if any is not, without an array of the answers."""
+    return float(values.min()), float(values.max())
 
 
 def real_array(data: Any, argument: str) -> np.ndarray:
@@ -221,28 +243,37 @@ def _mask_plane(mask: Any, shape: tuple[int, ...], argument: str) -> np.ndarray 
     return plane if plane.dtype.kind == "b" else plane != 0
 
 
-def _checked_variance(variance: np.ndarray, bad: np.ndarray, argument: str) -> tuple[np.ndarray, np.ndarray]:
+def _checked_variance(
+    variance: np.ndarray, bad: np.ndarray | None, argument: str
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Mask what has no usable variance; zero among positive values means "no data" in most pipelines."""
-    if ((variance < 0) & ~bad).any():
+    one = variance if any(variance.strides) else variance[:1, :1]
+    if one.min() > 0 and np.isfinite(one.max()):
+        return variance, bad
+    good = np.ones(variance.shape, bool) if bad is None else ~bad
+    if ((variance < 0) & good).any():
         raise ValueError(
             f"the uncertainty of `{argument}` has negative values; give uncertainties >= 0, mask bad pixels"
         )
-    bad = bad | ~np.isfinite(variance)
-    zero = (variance == 0) & ~bad
+    good &= np.isfinite(variance)
+    zero = (variance == 0) & good
     count = int(np.count_nonzero(zero))
-    if count and count < np.count_nonzero(~bad):
+    if count and count < np.count_nonzero(good):
         warnings.warn(
             f"the uncertainty of `{argument}` is zero at {count} pixels and positive at others; these "
             f"{count} are treated as bad: give them a positive uncertainty to use them",
             AstroregWarning,
             stacklevel=5,
         )
-        bad = bad | zero
-    return variance, bad
+        good &= ~zero
+    values = variance[good]
+    if values.size and values.min() == values.max():
+        variance = np.broadcast_to(values[:1, None], variance.shape)
+    return variance, ~good
 
 
-def _require_good_pixels(bad: np.ndarray, argument: str) -> None:
-    if bad.all():
+def _require_good_pixels(bad: np.ndarray | None, argument: str) -> None:
+    if bad is not None and bad.all():
         raise ValueError(
             f"`{argument}` has no good pixel: all are masked or not finite (in the data or the uncertainty); "
             "check its mask (True = bad)"
@@ -250,11 +281,17 @@ def _require_good_pixels(bad: np.ndarray, argument: str) -> None:
 
 
 def _precision(
-    data: np.ndarray, variance: np.ndarray | None, good: np.ndarray, dtype: np.dtype, name: str
+    data: np.ndarray,
+    variance: np.ndarray | None,
+    good: np.ndarray | None,
+    dtype: np.dtype,
+    name: str,
+    *,
+    span: tuple[float, float] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return native arrays, float32 where the input was and its squares cannot leave the range."""
     wanted = np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize == 4 else np.dtype(np.float64)
-    largest = [_largest(data, good)]
+    largest = [_largest(data, good) if span is None or good is not None else max(abs(s) for s in span)]
     if variance is not None:
         largest.append(math.sqrt(_largest(variance, good)))
     for value in largest:
@@ -267,12 +304,18 @@ def _precision(
         wanted = np.dtype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):  # under the mask anything may stand
         data = data.astype(wanted, copy=False)
-        return data, None if variance is None else variance.astype(wanted, copy=False)
+        if variance is None:
+            return data, None
+        if not any(variance.strides):
+            return data, np.broadcast_to(variance[:1, :1].astype(wanted), variance.shape)
+        return data, variance.astype(wanted, copy=False)
 
 
-def _largest(plane: np.ndarray, good: np.ndarray) -> float:
+def _largest(plane: np.ndarray, good: np.ndarray | None) -> float:
     """Largest magnitude among the good pixels."""
-    values = plane if good.all() else plane[good]
+    if not any(plane.strides):
+        return abs(float(plane.flat[0]))
+    values = plane if good is None or good.all() else plane[good]
     return max(float(values.max()), -float(values.min()))
 
 

@@ -15,10 +15,59 @@ from astroreg.checks import parse_flag
 from astroreg.inputs.frame import Frame, Parts, checked_frame, real_array
 from astroreg.inputs.image_wcs import warn_of_other_keywords
 
-__all__ = ["as_frame", "prepare_pair"]
+__all__ = ["Reference", "as_frame", "prepare_pair"]
 
 MIN_SIDE = 5
 """Pixels along the shorter side below which no shift along both axes is defined."""
+
+
+class Reference:
+    """One reference for many images: what is computed of it is kept, and serves the next image.
+
+    Parameters
+    ----------
+    image : NDData, CCDData, HDU, HDUList, path, Quantity or array
+        The reference, as for `~astroreg.chi2_shift`. It must not change while this object is used.
+    hdu : int, str or tuple, optional
+        Which HDU of a file or HDUList; the first with an image by default.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no image; the message says why.
+
+    Notes
+    -----
+    Give it to `~astroreg.chi2_shift`, `~astroreg.register_images`, `~astroreg.cross_correlation_shift` or
+    `~astroreg.measure` as ``reference``: the results are those of the plain image, to the last bit. Kept are
+    the checked pixels, the image in standard units and its versions on coarser pixels, as long as this object
+    lives.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astroreg import Reference, chi2_shift
+    >>> from astroreg.simulation import simulate_pair
+    >>> pair = simulate_pair(shift=(3.37, -5.81), rng=np.random.default_rng(1))
+    >>> reference = Reference(pair.reference)
+    >>> shifts = [chi2_shift(reference, draw.image).shift for draw in pair.draws(2, rng=2)]
+    >>> len(shifts)
+    2
+    """
+
+    def __init__(self, image: Any, *, hdu: int | str | tuple | None = None):
+        self.frame = replace(as_frame(image, argument="image", hdu=hdu))
+        object.__setattr__(self.frame, "kept", {})
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.frame.shape
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        label = f" ({self.frame.label})" if self.frame.label else ""
+        return f"<Reference of {columns} x {rows} pixels{label}>"
 
 
 def as_frame(obj: Any, *, argument: str, hdu: int | str | tuple | None = None) -> Frame:
@@ -59,6 +108,8 @@ def as_frame(obj: Any, *, argument: str, hdu: int | str | tuple | None = None) -
     """
     if isinstance(obj, Frame):
         return obj
+    if isinstance(obj, Reference):
+        return obj.frame
     frame = checked_frame(_parts(obj, argument, hdu), argument)
     if isinstance(obj, NDData) and isinstance(obj.meta, fits.Header):
         warn_of_other_keywords(frame.wcs, obj.meta, frame.shape, argument)

@@ -34,7 +34,7 @@ def variance_plane(
     -------
     ndarray or None
         float64, in ``unit**2``; a negative uncertainty gives a negative variance, so that the
-        caller sees it; None where there is no uncertainty.
+        caller sees it; None where there is no uncertainty. One number in the memory where all are equal.
 
     Raises
     ------
@@ -60,6 +60,8 @@ def variance_plane(
             variance = values * np.abs(values)
         else:
             variance = values if power == 1 else 1 / values
+    if variance.size == 1:
+        variance = np.broadcast_to(variance, shape)
     return _scaled(variance, None if uncertainty.unit is None else uncertainty.unit**power, unit, argument)
 
 
@@ -68,12 +70,14 @@ def _real(values: Any, shape: tuple[int, ...], argument: str) -> np.ndarray:
     if array.dtype.kind not in "iuf":
         raise TypeError(f"the uncertainty of `{argument}` has dtype {array.dtype}; give real numbers")
     if array.size == 1 and array.shape != shape:
-        array = np.full(shape, array.reshape(())[()])
+        return array.reshape((1,) * len(shape)).astype(float)
     if array.shape != shape:
         raise ValueError(
             f"the uncertainty of `{argument}` has shape {array.shape}, its data {shape}; "
             "give one value a pixel"
         )
+    if array.size > 1 and array.flat[0] == array.flat[-1] and array.min() == array.max():
+        array = array[(slice(0, 1),) * array.ndim]
     return array.astype(float)
 
 
@@ -88,7 +92,8 @@ def _foreign(
             f"the uncertainty of `{argument}`, a {type(uncertainty).__name__}, does not convert to a "
             "variance; give StdDevUncertainty, VarianceUncertainty or InverseVariance of astropy.nddata"
         ) from error
-    return _scaled(_real(converted.array, shape, argument), converted.unit, unit, argument)
+    values = np.broadcast_to(_real(converted.array, shape, argument), shape)
+    return _scaled(values, converted.unit, unit, argument)
 
 
 def _scaled(variance: np.ndarray, own: u.UnitBase | None, unit: u.UnitBase, argument: str) -> np.ndarray:
@@ -96,9 +101,11 @@ def _scaled(variance: np.ndarray, own: u.UnitBase | None, unit: u.UnitBase, argu
     if own is None or own == unit**2:
         return variance
     try:
-        return variance * own.to(unit**2)
+        factor = own.to(unit**2)
     except u.UnitConversionError as error:
         raise ValueError(
             f"the uncertainty of `{argument}` has a variance in {own or 'no unit'}, which does not convert "
             f"to that of the data, {unit**2 or 'no unit'}; give both in convertible units"
         ) from error
+    one = variance[(slice(0, 1),) * variance.ndim]
+    return variance * factor if any(variance.strides) else np.broadcast_to(one * factor, variance.shape)

@@ -17,7 +17,7 @@ from astroreg.estimators.covariance import empirical_scatter
 from astroreg.estimators.equations import Fit, make_fit
 from astroreg.estimators.fourier import FourierGrid, good_length
 from astroreg.estimators.overlap import MARGIN, Overlap, Plane, overlap_extent
-from astroreg.estimators.template import filter_on, taper
+from astroreg.estimators.template import Spectra, taper, tapered_spectra
 
 _EDGE = 1  # channels at either end of the overlap that carry no weight: what is beyond is only predicted
 _FEWEST = 8  # usable channels: fewer determine nothing
@@ -40,13 +40,12 @@ class SpectralAligner(Aligner):
         super().__init__(overlap, fit_scale=fit_scale, fit_background=fit_background)
         self.free = np.array([True, False, fit_scale, fit_background])
 
-    def learn_filter(self, aligned: Aligned, sky: np.ndarray, *, smooth: float = 0.0) -> None:
-        """Take the Wiener filter of `sky` from the aligned spectra; `smooth` (channels) narrows it."""
+    def learn_filter(self, aligned: Aligned, share: float) -> Spectra:
+        """Take the Wiener filter of the mean, with `share` of the image, from the aligned spectra."""
         box = self.overlap.box
-        self.profile = wiener_modes(aligned.a[box], aligned.b[box], sky[box])
-        self.filter = filter_on(self.grid, *self.profile)
-        if smooth:
-            self.filter *= np.exp(-2 * np.pi**2 * smooth**2 * self.grid.k2)
+        sky = aligned.a + share * aligned.residual
+        self.set_profile(*wiener_modes(aligned.a[box], aligned.b[box], sky[box]))
+        return tapered_spectra(aligned.a, aligned.b, share, box, self.grid)
 
 
 def wiener_modes(a: np.ndarray, b: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -157,7 +156,7 @@ def spectral_overlap(reference: Plane, image: Plane, whole: int, *, periodic: bo
         _typical_where_unknown(variance_b, has_b)[None],
         usable=(both & inside)[None],
         hole=(inside & ~both)[None],
-        box=(slice(None), box),
+        box=(slice(0, 1), box),
         origin=(low - margin, 0),
         periodic=periodic,
         grid=FourierGrid((1, length), np.float64),
@@ -260,7 +259,7 @@ def _with_learnt_noise(fit: Fit, overlap: Overlap, *, empirical: bool) -> Fit:
     terms = [t * equations.residual for t in equations.templates]
     # The fitted parameters have taken their share of the residuals.
     share = fit.n_pixels / max(fit.n_pixels - fit.n_parameters, 1)
-    learnt = share * empirical_scatter(terms, length)
+    learnt = share * empirical_scatter(terms, length, overlap.grid, box)
     # The scatter of a few dozen lines' worth of channels says little; all residuals together say more.
     ratio = float(
         (1 + 2 * np.maximum(rho[1:length], 0).sum()) * fit.chi2 / max(fit.n_pixels - fit.n_parameters, 1)
@@ -344,5 +343,5 @@ def _profiled(equations) -> np.ndarray:
     if nuisance.size:
         inner = equations.slope[np.ix_(nuisance, nuisance)]
         mix = np.linalg.lstsq(inner.T, equations.slope[0, nuisance], rcond=None)[0]
-        template = template - np.einsum("i,iyx->yx", mix, equations.templates[nuisance])
+        template = template - sum(m * equations.templates[n] for m, n in zip(mix, nuisance, strict=True))
     return template

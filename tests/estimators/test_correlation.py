@@ -5,11 +5,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astroreg.estimators.correlation import (
+    Coarse,
     Peak,
+    Surface,
     coarse_shift,
     correlation_surface,
     delta_chi2_of,
     search_block,
+    summit,
 )
 from astroreg.estimators.overlap import Plane
 
@@ -137,7 +140,76 @@ def test_rivals_are_compared_over_equal_pixels():
     assert_allclose(delta_chi2_of(best, same), 0, atol=1e-9)
 
 
-def test_block_size():
-    assert search_block(((100, 256), (30, 40))) == 1
-    assert search_block(((100, 257), (30, 40))) == 2
-    assert search_block(((2000, 100), (30, 40))) == 8
+@pytest.mark.parametrize(
+    ("shapes", "longest", "block"),
+    [
+        (((100, 256), (30, 40)), 256, 1),
+        (((100, 257), (30, 40)), 256, 2),
+        (((2000, 100), (30, 40)), 256, 8),
+        (((30, 40), (2000, 100)), 128, 16),
+        (((2048, 2048), (2048, 2048)), 128, 16),
+        (((5, 5), (5, 5)), 128, 1),
+    ],
+)
+def test_block_size(shapes, longest, block):
+    assert search_block(shapes, longest) == block
+    # No side has more blocks than asked for, and with one pixel less a block one would have.
+    sides = [max(max(shape) for shape in shapes) / b for b in (block, max(1, block - 1))]
+    assert sides[0] <= longest
+    assert block == 1 or sides[1] > longest
+
+
+@pytest.mark.parametrize(
+    ("shape", "block"), [((300, 520), 5), ((300, 516), 6), ((512, 512), 4), ((521, 521), 1), ((128, 60), 1)]
+)
+def test_blocks_tile_a_periodic_image(shape, block):
+    """The smallest, up to twice as large as need be, that divides both sides; each pixel where none does."""
+    assert search_block((shape, shape), 128, periodic=True) == block
+    assert shape[0] % block == shape[1] % block == 0
+
+
+def found_at(rho, at):
+    """A search whose correlation is `rho` and whose peak is the sample `at` (row, column)."""
+    y, x = (np.arange(n) - n // 2 for n in rho.shape)
+    surface = Surface(x, y, rho, rho, np.ones_like(rho))
+    return Coarse(Peak(np.array([x[at[1]], y[at[0]]], float), 1.0, 0.9, 1.0), surface=surface)
+
+
+@pytest.mark.parametrize("centre", [(0.3, -0.2), (-0.45, 0.4), (0.0, 0.0)])
+def test_summit_of_a_paraboloid(centre):
+    """Exact on a slanted paraboloid, x first."""
+    y, x = np.indices((9, 11)) - np.array([4, 5])[:, None, None]
+    u, v = x - 2 - centre[0], y + 1 - centre[1]
+    rho = 0.9 - 0.02 * u**2 - 0.01 * v**2 + 0.008 * u * v
+    assert_allclose(summit(found_at(rho, (3, 7))), [2 + centre[0], -1 + centre[1]], atol=1e-12)
+
+
+def test_a_summit_stays_within_half_a_pixel():
+    """A ridge whose paraboloid peaks far away: no farther than half-way to the next sample."""
+    y, x = np.indices((7, 7)) - 3
+    rho = 0.9 - 0.02 * (x - 0.8) ** 2 - 0.01 * y**2
+    assert_allclose(summit(found_at(rho, (3, 3))), [0.5, 0])
+
+
+@pytest.mark.parametrize("at", [(0, 3), (6, 3), (3, 0), (3, 6), (0, 0)])
+def test_no_summit_at_the_border(at):
+    y, x = np.indices((7, 7)) - 3
+    rho = 0.9 - 0.01 * (x - at[1] + 3.2) ** 2 - 0.01 * (y - at[0] + 3.2) ** 2
+    assert_array_equal(summit(found_at(rho, at)), [at[1] - 3, at[0] - 3])
+
+
+def test_no_summit_without_one():
+    """A saddle, a plane, and neighbours that are not known."""
+    y, x = np.indices((7, 7)) - 3
+    unknown = 0.9 - 0.01 * (x**2 + y**2)
+    unknown[2, 3] = np.nan
+    for rho in (0.5 + 0.01 * (x**2 - y**2), np.full((7, 7), 0.5), unknown):
+        assert_array_equal(summit(found_at(rho, (3, 3))), [0, 0])
+
+
+def test_summit_of_two_windows(sky):
+    """White noise seen through 3 x 3 pixels, moved by half a pixel by averaging neighbours."""
+    half = (sky + np.roll(sky, 1, 1)) / 2
+    found = coarse_shift(window(sky, 20, 20), window(half, 16, 23))
+    # Moved by (4.5, -3); both neighbouring samples correlate alike, but for what stands at the edges.
+    assert np.abs(summit(found) - [4.5, -3]).max() < 0.05

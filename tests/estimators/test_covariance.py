@@ -6,8 +6,17 @@ from numpy.testing import assert_allclose
 from scipy import ndimage
 
 from astroreg.estimators.covariance import correlation_length, empirical_scatter, sandwich
+from astroreg.estimators.fourier import FourierGrid
 
 SHAPE = (96, 90)
+GRID, WHOLE = FourierGrid(SHAPE), (slice(None), slice(None))
+
+
+def length_of(weighted, usable=None):
+    """Correlation length of residuals in units of their errors over a whole canvas."""
+    usable = np.ones(weighted.shape, bool) if usable is None else usable
+    grid = FourierGrid(weighted.shape)
+    return correlation_length(grid.forward(weighted * usable), usable, grid, WHOLE)
 
 
 def noise(rng, smoothing):
@@ -45,7 +54,9 @@ def test_scatter_of_known_noise(templates, smoothing, length):
     truth = true_scatter(templates, smoothing)
     n = 60
     draws = [noise(rng, smoothing) for _ in range(n)]
-    found = np.mean([empirical_scatter([t * e for t in templates], length) for e in draws], axis=0)
+    found = np.mean(
+        [empirical_scatter([t * e for t in templates], length, GRID, WHOLE) for e in draws], axis=0
+    )
     # Each draw knows the variance from about (96 * 90) / (4 length)^2 patches, 6 at the longest length: a
     # standard error of sqrt(2 / 6 / 60) = 7 % at most. The covariance is measured against the variances.
     scale = np.sqrt(np.outer(np.diag(truth), np.diag(truth)))
@@ -56,14 +67,14 @@ def test_a_single_draw_is_positive(templates):
     """A flat-topped kernel may make a variance negative; it must be mended."""
     for seed in range(5):
         e = noise(np.random.default_rng(seed), 0.0)
-        scatter = empirical_scatter([t * e for t in [*templates, np.ones(SHAPE)]], 20)
+        scatter = empirical_scatter([t * e for t in [*templates, np.ones(SHAPE)]], 20, GRID, WHOLE)
         assert np.linalg.eigvalsh(scatter).min() > 0
         assert_allclose(scatter, scatter.T)
 
 
 def test_white_noise_has_no_correlation_length():
     """A ring of chance at lag 1 or 2 is insignificant 97 times in 100."""
-    lengths = [correlation_length(noise(np.random.default_rng(s), 0.0), np.ones(SHAPE)) for s in range(10)]
+    lengths = [length_of(noise(np.random.default_rng(s), 0.0)) for s in range(10)]
     assert max(lengths) <= 4
     assert np.median(lengths) == 1
 
@@ -75,28 +86,82 @@ def test_correlation_length(smoothing):
     Chance correlations of correlated noise are larger than those of white noise: it may be taken for
     longer than it is, which costs precision and no honesty.
     """
-    lengths = [
-        correlation_length(noise(np.random.default_rng(seed), smoothing), np.ones(SHAPE)) for seed in range(5)
-    ]
+    lengths = [length_of(noise(np.random.default_rng(seed), smoothing)) for seed in range(5)]
     assert 2.5 * smoothing < min(lengths)
     assert max(lengths) <= 24
 
 
-def test_weights_count():
-    """Pixels without weight may hold anything, and unequal noise is normalised before."""
+@pytest.mark.parametrize("smoothing", [0.0, 1.5])
+def test_length_does_not_depend_on_the_canvas(smoothing):
+    """The overlap somewhere on a larger canvas: the same, as nothing else stands there."""
+    part = noise(np.random.default_rng(6), smoothing)[:60, :70]
+    found = []
+    for canvas, first in (((120, 120), (16, 16)), ((125, 108), (30, 20))):
+        box = tuple(slice(f, f + n) for f, n in zip(first, part.shape))
+        weighted, usable = np.zeros(canvas), np.zeros(canvas, bool)
+        weighted[box], usable[box] = part, True
+        grid = FourierGrid(canvas)
+        found.append(correlation_length(grid.forward(weighted), usable, grid, box))
+    assert found[0] == found[1]
+    assert found[0] <= 4 if smoothing == 0 else found[0] > 2.5 * smoothing
+
+
+def test_pixels_without_weight_do_not_correlate():
+    """A third of white noise's pixels in one block that holds nothing: white as before."""
     rng = np.random.default_rng(4)
-    sigma = np.where(np.arange(SHAPE[1]) < 45, 1.0, 30.0)
-    weight = np.broadcast_to(1 / sigma**2, SHAPE).copy()
-    residual = sigma * noise(rng, 0.0)
-    weight[20:40, 20:40] = 0
-    wild = residual.copy()
-    wild[20:40, 20:40] = 1e6
-    assert correlation_length(wild, weight) == correlation_length(residual, weight) <= 4
+    usable = np.ones(SHAPE, bool)
+    usable[20:70, 20:70] = False
+    lengths = [length_of(noise(rng, 0.0), usable) for _ in range(10)]
+    assert max(lengths) <= 4
+    assert np.median(lengths) == 1
 
 
 def test_no_residuals_are_not_correlated():
-    assert correlation_length(np.zeros(SHAPE), np.ones(SHAPE)) == 1
+    assert length_of(np.zeros(SHAPE)) == 1
 
 
 def test_very_small_overlaps():
-    assert correlation_length(np.random.default_rng(1).standard_normal((5, 5)), np.ones((5, 5))) == 1
+    assert length_of(np.random.default_rng(1).standard_normal((5, 5))) == 1
+
+
+def scatter_by_loops(terms, length):
+    """Every pair of pixels of either axis' lag below twice the length, weighted by the flat-topped kernel."""
+    ny, nx = terms[0].shape
+    out = np.zeros((len(terms), len(terms)))
+    for dy in range(-2 * length, 2 * length + 1):
+        for dx in range(-2 * length, 2 * length + 1):
+            kernel = np.prod([np.clip(2 - abs(d) / length, 0, 1) for d in (dy, dx)])
+            here = (slice(max(0, -dy), ny - max(0, dy)), slice(max(0, -dx), nx - max(0, dx)))
+            there = (slice(max(0, dy), ny - max(0, -dy)), slice(max(0, dx), nx - max(0, -dx)))
+            out += kernel * np.array([[(a[here] * b[there]).sum() for b in terms] for a in terms])
+    return out
+
+
+@pytest.mark.parametrize(("canvas", "first"), [((32, 36), (5, 6)), ((16, 20), (1, 2))], ids=["wide", "tight"])
+@pytest.mark.parametrize("length", [1, 3])
+def test_scatter_by_loops(canvas, first, length):
+    """On a canvas that keeps the edges apart, and on one that does not: no pair across the wrap."""
+    rng = np.random.default_rng(9)
+    # Sums that are far from white, so that no direction needs mending.
+    terms = [1 + 0.3 * rng.standard_normal((14, 17)), np.linspace(-1, 1, 17) + 0.1 * rng.random((14, 17))]
+    box = tuple(slice(f, f + n) for f, n in zip(first, (14, 17)))
+    placed = [np.zeros(canvas) for _ in terms]
+    for out, term in zip(placed, terms):
+        out[box] = term
+    found = empirical_scatter(placed, length, FourierGrid(canvas), box)
+    assert_allclose(found, scatter_by_loops(terms, length), rtol=1e-10, atol=1e-9)
+
+
+def test_scatter_of_a_periodic_image_wraps():
+    """Where the overlap is the canvas opposite edges are neighbours: moving all changes nothing."""
+    terms = [
+        ndimage.gaussian_filter(x, 2, mode="wrap")
+        for x in np.random.default_rng(9).standard_normal((2, 24, 30))
+    ]
+    moved = [np.roll(t, (7, 11), (0, 1)) for t in terms]
+    grid = FourierGrid((24, 30))
+    here, there = (empirical_scatter(t, 3, grid, WHOLE) for t in (terms, moved))
+    assert_allclose(there, here, rtol=1e-10)
+    alone = scatter_by_loops(terms, 3)
+    # The pairs across the edges are there: 6 pixels' lags on sides of 24 and 30 are a fifth of all.
+    assert not np.allclose(here, alone, rtol=0.02)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from astroreg.estimators.correlation import coarse_shift, correlation_surface
-from astroreg.estimators.fixed_pattern import has_spike, shared_outliers
+from astroreg.estimators.fixed_pattern import has_spike, may_share_pattern, shared_outliers
 from astroreg.estimators.overlap import Plane
 from astroreg.simulation import extended_sky, simulate_pair
 
@@ -32,6 +32,32 @@ def test_a_sky_makes_none(fwhm, drift):
         found = coarse_shift(*frames(seed, drift, index=0.5, fwhm=fwhm))
         assert not found.fixed_pattern
         assert np.abs(found.peak.shift - drift).max() <= 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_pattern_is_suspected(seed):
+    """In the pixels themselves, before any search."""
+    pair = [plane.data for plane in frames(seed, (6.3, 2.8), fixed_pattern=0.4)]
+    assert may_share_pattern(*pair)
+    # Scale and level are those of the exposures.
+    assert may_share_pattern(pair[0], 30 * pair[1] + 1000)
+
+
+@pytest.mark.parametrize("fwhm", [2.0, 2.5, 5.0])
+@pytest.mark.parametrize("drift", [(0.0, 0.0), (6.3, 2.8)])
+def test_a_sky_is_not_suspected(fwhm, drift):
+    """At rest or moved, as sharp as a sampled beam makes it; a false suspicion costs time alone."""
+    suspected = [
+        may_share_pattern(*(p.data for p in frames(seed, drift, index=0.5, fwhm=fwhm))) for seed in range(5)
+    ]
+    assert sum(suspected) <= 1
+
+
+def test_nothing_is_suspected_of_a_constant_or_of_too_little():
+    rng = np.random.default_rng(3)
+    assert not may_share_pattern(np.ones((32, 32)), rng.standard_normal((32, 32)))
+    few = rng.standard_normal((15, 40))
+    assert not may_share_pattern(few, few)
 
 
 def test_hot_pixels_are_found_and_nothing_else():

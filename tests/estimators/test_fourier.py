@@ -44,6 +44,16 @@ def test_sampling_anywhere(noise):
     assert_allclose(grid.sample(grid.forward(array), x, y), expected, atol=1e-13)
 
 
+@pytest.mark.parametrize("reach", [0.3, 1.5, 4.0])
+def test_a_patch_is_sampled_anywhere(noise, reach):
+    """White noise, with waves of two pixels: the polynomial is the content itself."""
+    array, grid = noise
+    y, x = reach * np.array([-1.0, -0.87, 0.0, 0.31, 1.0]), reach * np.array([-0.99, 0.12, 0.5])
+    expected = cardinal(array.shape[0], y) @ array @ cardinal(array.shape[1], x).T
+    # Twelve digits, as promised, of values of a few.
+    assert_allclose(grid.patch(grid.forward(array), reach)(x, y), expected, atol=1e-11)
+
+
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (1.0, -2.0), (0.3, 0.0), (0.0, 0.3), (-2.6, 0.45)])
 def test_moving_by_part_of_a_pixel(noise, shift):
     """Content moved by +shift is what stood at -shift."""

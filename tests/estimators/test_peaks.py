@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from astroreg.estimators.alignment import Aligner
 from astroreg.estimators.fourier import FourierGrid
+from astroreg.estimators.overlap import Plane, make_overlap
+from astroreg.estimators.peak import PeakStep
 from astroreg.estimators.taylor import taylor_peak
 from astroreg.estimators.upsampled import upsampled_peak
+from astroreg.simulation import simulate_pair
 
 SHIFTS = [(0.0, 0.0), (0.2, 0.0), (0.0, -0.3), (0.37, 0.41), (-0.9, 0.75)]
 
@@ -73,6 +77,47 @@ def test_both_treat_the_axes_alike(shape):
 
     for usual, turned in zip(peaks(a, b), peaks(a.T, b.T)):
         assert_allclose(turned[::-1], usual, atol=1e-10)
+
+
+def peak_step(first, second, whole, resolution=0.0):
+    """The peak step of either method on a simulated pair."""
+    aligner = Aligner(make_overlap(first, second, whole))
+    if not resolution:
+        return PeakStep(aligner, taylor_peak, tolerance=1e-4)
+
+    def find(cross, grid):
+        return upsampled_peak(cross, grid, round(1 / resolution))
+
+    return PeakStep(aligner, find, tolerance=0.5 * resolution, resolution=resolution)
+
+
+def noisy_planes():
+    pair = simulate_pair((60, 66), shift=(3.37, -5.81), snr=20, bad_fraction=0.01, rng=3)
+    return [Plane(f.data, f.uncertainty.array**2, ~f.mask) for f in (pair.reference, pair.image)]
+
+
+@pytest.mark.parametrize("resolution", [0.0, 0.1, 0.01])
+def test_the_peak_of_noisy_images_with_gaps(resolution):
+    """Both methods, at the truth to their errors, and mirrored by a swap."""
+    first, second = noisy_planes()
+    there = peak_step(first, second, (3, -6), resolution).fit(empirical=False)
+    back = peak_step(second, first, (-3, 6), resolution).fit(empirical=False)
+    error = np.sqrt(np.diag(there.covariance))
+    assert there.converged
+    assert (np.abs(there.shift - [3.37, -5.81]) < 5 * error).all()
+    # Where the iteration stops is some thousandths of an error; on samples it is one of two neighbours.
+    assert (np.abs(there.shift + back.shift) < 0.02 * error + 1.01 * resolution).all()
+
+
+@pytest.mark.parametrize("resolution", [0.1, 0.01])
+def test_repeated_peaks_stay_on_the_samples(resolution):
+    """However steps are lengthened, and wherever the search began."""
+    step = peak_step(*noisy_planes(), (3, -6), resolution)
+    step.aligner.fraction = np.array([0.1234, 0.3456])
+    found = step.fit(empirical=False)
+    assert_allclose(found.shift / resolution, np.rint(found.shift / resolution), atol=1e-6)
+    # The rounding to a sample is a part of the error.
+    assert (np.diag(found.covariance) > resolution**2 / 12).all()
 
 
 def test_equal_images_give_exactly_zero():

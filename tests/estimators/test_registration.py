@@ -1,49 +1,155 @@
-"""The chi-squared step on one overlap, and the shared search: blocks, recentring, what is not there."""
+"""The search in blocks of several sizes, and the fit on the coarsest pixels that hold the sky."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from astroreg import chi2_shift
-from astroreg.estimators.alignment import Aligner
+from astroreg.estimators import registration
 from astroreg.estimators.chi_squared import ChiSquaredStep
-from astroreg.estimators.overlap import Plane, make_overlap
+from astroreg.estimators.correlation import Coarse, Peak
+from astroreg.estimators.overlap import Plane
+from astroreg.estimators.registration import register, without_shared_outliers
 from astroreg.prepared import prepare
 from astroreg.simulation import simulate_pair
 
 
-def planes(pair):
-    return [Plane(f.data, f.uncertainty.array**2, ~f.mask) for f in (pair.reference, pair.image)]
-
-
-def stepped(pair, **free):
-    """Return the overlap of a pair at its whole pixels, and the fit there."""
-    overlap = make_overlap(*planes(pair), np.rint(pair.shift.value).astype(int))
-    return overlap, ChiSquaredStep(Aligner(overlap, **free)).fit(empirical=False)
-
-
-def coarse(pair, max_shift=None):
+def prepared(pair, max_shift=None, boundary="overlap"):
     return prepare(
         pair.reference,
         pair.image,
         max_shift=max_shift,
         min_overlap=0.1,
-        boundary="overlap",
+        boundary=boundary,
         fit_scale=True,
         fit_background=True,
         uncertainty="attached",
-    ).coarse
+    )
+
+
+def registered(pair, **options):
+    """The outcome of the chi-squared fit, with its block."""
+    both = prepared(pair, **options)
+    return register(*both.pyramids, ChiSquaredStep, both.options.search)
+
+
+def step_of(surface):
+    return surface.x[1] - surface.x[0]
 
 
 def test_large_images_are_searched_in_blocks():
-    """More than 256 pixels a side: found to a pixel all the same, with bounds and axes in pixels."""
+    """More pixels a side than blocks are looked at: found all the same, bounds and axes in pixels."""
     pair = simulate_pair((300, 520), shift=(-37.4, 21.7), snr=2, rng=1)
-    found = coarse(pair)
-    assert np.abs(found.peak.shift - pair.shift.value).max() < 1
-    step = found.surface.x[1] - found.surface.x[0]
-    assert step == 3  # 520 / 256, rounded up
+    found = prepared(pair).coarse
+    assert found.block > 1
+    assert step_of(found.surface) == found.block
+    # A paraboloid through the correlations of neighbouring blocks is good to a part of one.
+    assert np.abs(found.peak.shift - pair.shift.value).max() < 0.5 * found.block
     assert found.surface.x[-1] > 500
-    assert np.hypot(*coarse(pair, max_shift=30).peak.shift) < 30 + 2 * step
+    near = prepared(pair, max_shift=30).coarse
+    assert np.hypot(*near.peak.shift) < 30 + 2 * near.block
+
+
+def test_a_search_ends_at_the_coarsest_blocks_that_leave_no_doubt(monkeypatch):
+    """A clear pair on the largest blocks; one that hardly shows in blocks on the smallest."""
+    monkeypatch.setattr(registration, "_SIDES", (60, 150, 300))
+    blocks = []
+    for snr in (20, 0.01):
+        pair = simulate_pair((300, 290), shift=(-7.4, 11.7), snr=snr, rng=1)
+        blocks.append(prepared(pair).coarse.block)
+    assert blocks == [5, 1]
+
+
+def test_blocks_of_a_periodic_search_tile_the_image(monkeypatch):
+    monkeypatch.setattr(registration, "_SIDES", (100,))
+    pair = simulate_pair((300, 520), shift=(-37.4, 21.7), snr=5, periodic=True, rng=1)
+    found = prepared(pair, boundary="wrap").coarse
+    # 6 would give 520 / 6 < 100 blocks, 10 is the first that divides both sides.
+    assert found.block == 10
+    assert np.abs(found.peak.shift - pair.shift.value).max() < 5
+
+
+def peak(shift, rho, pixels=1000, overlap=1.0):
+    return Peak(np.array(shift, float), -0.5 * pixels * overlap * np.log(1 - rho**2), rho, overlap)
+
+
+def test_a_clear_peak_has_no_rival_and_no_pattern():
+    clear = Coarse(peak((3, 4), 0.95))
+    assert registration._clear(clear)
+    assert not registration._clear(Coarse(None))
+    assert not registration._clear(replace(clear, at_bound=True))
+    assert not registration._clear(replace(clear, fixed_pattern=True))
+    assert not registration._clear(replace(clear, peak=peak((3, 4), 0.3)))
+    # 1000 ln((1 - 0.95^2) / (1 - rho^2)) with opposite sign: 39 at 0.948, 1900 at 0.5.
+    assert not registration._clear(replace(clear, rival=peak((20, 4), 0.948)))
+    assert registration._clear(replace(clear, rival=peak((20, 4), 0.5)))
+
+
+def test_frames_of_one_detector_are_searched_finely():
+    """Averaged in blocks a pattern of single pixels drowns: it is looked for first."""
+    pair = simulate_pair((560, 560), shift=(12.3, -7.8), snr=5, fixed_pattern=0.4, rng=3)
+    found = prepared(pair).coarse
+    assert found.fixed_pattern
+    assert found.block <= 3
+    assert np.abs(found.peak.shift - pair.shift.value).max() < 1.5 * found.block
+
+
+def test_coarser_pixels_tell_the_same(monkeypatch):
+    """One pair on coarser pixels and on its own: the same shift, to a part of the same error."""
+    pair = simulate_pair((560, 600), shift=(7.4, -3.3), fwhm=10, snr=5, rng=4)
+    coarser = registered(pair)
+    monkeypatch.setattr(registration, "_LARGE", 10_000)
+    own = registered(pair)
+    assert own.block == 1
+    assert coarser.block > 1
+    fits = [(o.block * o.fit.shift, o.block * np.sqrt(np.diag(o.fit.covariance))) for o in (coarser, own)]
+    assert np.abs((fits[0][0] - pair.shift.value) / fits[0][1]).max() < 5
+    # At most 3 % of the information is not held by coarser pixels, and two of them at each edge, of at least
+    # 128, are dropped: 6 %. What one has and the other has not moves the shift by sqrt(0.09) of its error, to
+    # three sigma.
+    assert np.abs((fits[0][0] - fits[1][0]) / fits[1][1]).max() < 0.9
+    ratio = fits[0][1] / fits[1][1]
+    assert (ratio < 1.06).all()
+    assert (ratio > 0.98).all()
+
+
+def test_a_sharp_sky_is_fitted_on_its_own_pixels():
+    assert registered(simulate_pair((420, 430), shift=(7.4, -3.3), fwhm=2, snr=50, rng=4)).block == 1
+
+
+def test_coarser_pixels_tile_a_periodic_image():
+    """450 has 2, 3, 5 and 9 among its divisors, 434 only 2, 7 and 14: else every pixel is used."""
+    for shape, allowed in (((450, 450), (2, 3, 5, 6, 10)), ((450, 434), (1, 2))):
+        pair = simulate_pair(shape, shift=(7.4, -3.3), fwhm=10, snr=5, periodic=True, rng=4)
+        outcome = registered(pair, boundary="wrap")
+        assert outcome.block in allowed
+        found = outcome.block * outcome.fit.shift
+        error = outcome.block * np.sqrt(np.diag(outcome.fit.covariance))
+        assert np.abs((found - pair.shift.value) / error).max() < 5
+
+
+def test_swapping_large_images_negates_the_shift():
+    """Survey, blocks and all: to a small part of the error."""
+    pair = simulate_pair((450, 480), shift=(7.4, -3.3), fwhm=6, snr=5, rng=5)
+    there, back = chi2_shift(pair.reference, pair.image), chi2_shift(pair.image, pair.reference)
+    assert (np.abs(there.shift + back.shift) < 0.1 * there.shift_error).all()
+    assert_allclose(back.shift_error, there.shift_error, rtol=0.05)
+
+
+def test_shared_outliers_are_marked_in_both():
+    rng = np.random.default_rng(6)
+    data = rng.standard_normal((2, 40, 40))
+    data[:, 10, 12] = 50
+    data[0, 20, 20] = 50  # in one image alone: not of the detector
+    good = np.ones((40, 40), bool)
+    good[30, 30] = False
+    first, second = without_shared_outliers(Plane(data[0], 1.0, good), Plane(data[1], 1.0))
+    assert np.argwhere(~first.good).tolist() == [[10, 12], [30, 30]]
+    assert np.argwhere(~second.good).tolist() == [[10, 12]]
+    other = Plane(data[0, :30], 1.0)
+    assert without_shared_outliers(other, second) == (other, second)
 
 
 def test_large_images_in_full():
@@ -53,63 +159,6 @@ def test_large_images_in_full():
     # At the limit, whatever was averaged on the way.
     assert (result.shift_error < 1.1 * pair.limit).all()
     assert result.flags == 0
-
-
-@pytest.mark.parametrize("off", [(1, 0), (-1, 1)])
-def test_the_step_mends_a_whole_shift_that_is_off(off):
-    pair = simulate_pair((64, 64), shift=(3.37, -5.81), snr=20, rng=5)
-    _, right = stepped(pair)
-    whole = np.rint(pair.shift.value).astype(int) + off
-    mended = ChiSquaredStep(Aligner(make_overlap(*planes(pair), whole))).fit(empirical=False)
-    # The canvas begins elsewhere, and loses a row; the answer is the same to a part of its error.
-    error = np.sqrt(np.diag(right.covariance))
-    assert (np.abs(mended.shift - right.shift) < 0.5 * error).all()
-
-
-def test_what_is_fixed_has_no_error():
-    _, fit = stepped(simulate_pair((64, 64), snr=20, rng=5), fit_scale=False, fit_background=False)
-    assert (fit.scale, fit.background) == (1, 0)
-    assert (fit.parameters[2:] == 0).all()
-    assert (fit.parameters[:, 2:] == 0).all()
-    assert fit.n_parameters == 2
-
-
-def test_chi2_by_hand():
-    """At the solution, from the aligned images themselves."""
-    overlap, fit = stepped(simulate_pair((64, 64), snr=20, scale=2.0, rng=5))
-    aligned = fit.equations.aligned
-    variance = fit.scale**2 * overlap.reference_variance + overlap.image_variance
-    residual = (aligned.b - aligned.a)[overlap.usable]
-    assert_allclose(fit.chi2, (residual**2 / variance[overlap.usable]).sum(), rtol=1e-6)
-    assert fit.n_pixels == residual.size
-    # Interpolation by part of a pixel keeps white noise white; 3 sigma of a chi-squared, and 2 % besides.
-    assert abs(fit.chi2 / (fit.n_pixels - 4) - 1) < 3 * np.sqrt(2 / fit.n_pixels) + 0.02
-
-
-def test_equations_at_the_solution_are_zero():
-    _, fit = stepped(simulate_pair((64, 64), snr=20, bad_fraction=0.02, rng=5))
-    # In units of their own scatter: far less than the error.
-    assert (np.abs(fit.equations.value) / np.sqrt(np.diag(fit.equations.scatter)) < 0.02).all()
-
-
-def test_slope_is_the_derivative_of_the_equations():
-    """Moved by a tenth of a pixel on a deep pair: the left sides change as the slope says."""
-    pair = simulate_pair((64, 64), shift=(0.2, -0.3), periodic=True, snr=200, rng=5)
-    aligner = Aligner(make_overlap(*planes(pair), (0, 0), periodic=True))
-    aligner.fraction = np.array([0.2, -0.3])
-    step = ChiSquaredStep(aligner)
-    before = step.equations(aligner.align())
-    for k in range(2):
-        moved = np.zeros(2)
-        moved[k] = 0.01
-        sides = []
-        for sign in (1, -1):
-            aligner.fraction = np.array([0.2, -0.3]) + sign * moved
-            sides.append(step.equations(aligner.align()).value)
-        numeric = (sides[0] - sides[1]) / 0.02
-        # Expected and actual slope differ by the noise, 1/200 a pixel, and the gradients' noise.
-        scale = np.sqrt(np.abs(np.diag(before.slope)) * np.abs(before.slope[k, k]))
-        assert np.abs((numeric - before.slope[:, k]) / scale).max() < 0.05
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,212 @@
+"""A look at two large images through a few windows at full resolution: which pixels are worth computing with.
+
+Pixels finer than the sky's finest detectable structure cost time and memory and tell nothing: on coarser
+ones that still hold the information the shift and its error are the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from astroreg.estimators.decimation import ROLL_OFF, amplitude, block_sums, fill_bad
+from astroreg.estimators.fourier import fourier_grid
+from astroreg.estimators.overlap import overlap_extent
+from astroreg.estimators.taylor import taylor_peak
+from astroreg.estimators.template import Spectra, taper
+
+_WINDOW = 240  # pixels a side
+_WINDOWS = 4  # those of the most structure
+_MOST_A_SIDE = 8  # windows from which they are chosen
+_TRIALS = 4  # times that the windows are brought together again
+_COMPLETE = 0.97  # of the information: an error larger by 1.5 per cent is the same error
+_SMALLEST = 128  # coarser pixels a side: an image is not made smaller than this
+_BLOCKS = (16, 12, 10, 8, 6, 5, 4, 3, 2)  # tried in this order
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a few windows tell.
+
+    Attributes
+    ----------
+    shift : `numpy.ndarray`
+        (x, y) of the image relative to the reference, pixels.
+    spectra : Spectra
+        Of the windows, brought together.
+    retained : dict
+        Share of the weight of the pixels that blocks of each size keep.
+    """
+
+    shift: np.ndarray
+    spectra: Spectra
+    retained: dict[int, float]
+
+
+def survey(reference, image, shift, block: int) -> Survey | None:
+    """Look at two images through the windows in their overlap that show most structure.
+
+    Parameters
+    ----------
+    reference, image : Pyramid
+        The images.
+    shift : (float, float)
+        (x, y), to a few pixels.
+    block : int
+        Pixels a side of the blocks in which the structure is looked for.
+
+    Returns
+    -------
+    Survey or None
+        None where the overlap is smaller than a window or the windows do not fit together.
+    """
+    shift = np.asarray(shift, float)
+    whole = np.rint(shift).astype(int)
+    if min(high - low for low, high in overlap_extent(reference.shape, image.shape, whole)) < _WINDOW:
+        return None
+    corners = _corners(image, overlap_extent(reference.shape, image.shape, whole), block)
+    for _ in range(_TRIALS):
+        whole = np.rint(shift).astype(int)
+        extent = overlap_extent(reference.shape, image.shape, whole)
+        if min(high - low for low, high in extent) < _WINDOW:
+            return None
+        windows = [_pair(reference, image, corner, extent, whole) for corner in corners]
+        spectra = _spectra(windows)
+        step = _step(spectra)
+        shift = whole + step
+        if np.abs(step).max() <= 0.5:
+            turned = spectra.cross * spectra.grid.phase(-step)
+            spectra = Spectra(spectra.grid, turned, spectra.power, spectra.weight)
+            return Survey(shift, spectra, _retained(windows))
+    return None
+
+
+def _corners(image, extent, block):
+    """Return the first pixels (row, column) of the windows of most structure."""
+    rows, columns = (
+        np.linspace(low, high - _WINDOW, min(_MOST_A_SIDE, (high - low) // _WINDOW)).astype(int)
+        for low, high in extent
+    )
+    corners = [(j, i) for j in rows for i in columns]
+    if len(corners) <= _WINDOWS:
+        return corners
+    plane = image.coarse(block)
+    energy = np.zeros(plane.shape)
+    data = np.nan_to_num(plane.data.astype(float))
+    energy[:-1] += np.diff(data, axis=0) ** 2
+    energy[:, :-1] += np.diff(data, axis=1) ** 2
+    if plane.good is not None:
+        energy[~plane.good] = 0
+    side = max(1, _WINDOW // block)
+    structure = [float(energy[j // block :, i // block :][:side, :side].sum()) for j, i in corners]
+    return [corners[k] for k in np.argsort(structure)[::-1][:_WINDOWS]]
+
+
+def _pair(reference, image, corner, extent, whole):
+    """Return both planes of one window on the same sky to the pixel, moved into the overlap."""
+    j, i = (min(max(c, low), high - _WINDOW) for c, (low, high) in zip(corner, extent, strict=True))
+    cut = lambda pyramid, y, x: pyramid.window(slice(y, y + _WINDOW), slice(x, x + _WINDOW))  # noqa: E731
+    return cut(reference, j - whole[1], i - whole[0]), cut(image, j, i)
+
+
+def _spectra(windows):
+    """Return the summed spectra of tapered windows; what is bad is filled from its neighbours."""
+    shape, dtype = windows[0][1].shape, windows[0][1].data.dtype
+    grid, window = fourier_grid(shape, dtype), taper(shape).astype(dtype)
+    cross, power, norm = 0, 0, float(window.sum())
+    for pair in windows:
+        fa, fb = (grid.forward(_tapered(plane, window, norm)) for plane in pair)
+        cross = cross + fa.conj() * fb
+        mean = 0.5 * (fa + fb)
+        power = power + (mean.real**2 + mean.imag**2)
+    return Spectra(grid, cross, power, len(windows) * float((window**2).sum()))
+
+
+def _tapered(plane, window, norm):
+    values = plane.data
+    if plane.good is not None:
+        fill_bad(values, ~plane.good)
+        values[~np.isfinite(values)] = 0
+    centre = float(np.einsum("ij,ij->", window, values)) / norm
+    return (values - values.dtype.type(centre)) * window
+
+
+def _step(spectra):
+    """Return where the windows' common correlation peaks, to a part of a pixel."""
+    grid = spectra.grid
+    surface = grid.inverse(spectra.cross)
+    j, i = np.unravel_index(int(surface.argmax()), surface.shape)
+    whole = np.array(
+        [
+            (i + grid.shape[1] // 2) % grid.shape[1] - grid.shape[1] // 2,
+            (j + grid.shape[0] // 2) % grid.shape[0] - grid.shape[0] // 2,
+        ]
+    )
+    return whole + taylor_peak(spectra.cross * grid.phase(-whole), grid)
+
+
+def _retained(windows):
+    """Return by block the share of the inverse variance of the pixels that survives their averaging."""
+    plain = all(p.good is None and not np.ndim(p.variance) for pair in windows for p in pair)
+    if plain:
+        return dict.fromkeys(_BLOCKS, 1.0)
+    out = {}
+    for block in _BLOCKS:
+        fine, coarse = 0.0, 0.0
+        for first, second in windows:
+            good = np.ones(first.shape, bool)
+            for plane in (first, second):
+                good = good if plane.good is None else good & plane.good
+            variance = np.broadcast_to(first.variance + second.variance, first.shape)
+            safe = np.where(good & (variance > 0), variance, 1)
+            fine += float((good / safe).sum(dtype=float))
+            count = block_sums(good, block)
+            total = block_sums(np.where(good, safe, 0), block)
+            enough = count >= 0.75 * block**2
+            coarse += float((enough * block**2 * count / np.where(total > 0, total, 1)).sum())
+        out[block] = coarse / fine if fine > 0 else 0.0
+    return out
+
+
+def complete_block(found: Survey, sides: int) -> int:
+    """Return the largest block on which the information of the pixels is still there.
+
+    Parameters
+    ----------
+    found : Survey
+        The windows.
+    sides : int
+        Pixels of the shorter side.
+
+    Returns
+    -------
+    int
+        1 where no larger one does.
+
+    Notes
+    -----
+    A mode of signal C and noise N of the mean tells ``k^2 C h / N`` of the shift, with ``h = C / (C + N)``.
+    The low-pass multiplies C by the square of its amplitude, and what lies on its flank beyond ``1 / 2m``
+    folds over: there the two images, moved by a part of a coarser pixel, do not agree, which is noise.
+    """
+    k, h, power = found.spectra.rings()
+    signal, noise = h * power, (1 - h) * power
+    whole = float((k**2 * signal * h).sum())
+    for block in _BLOCKS:
+        if sides < block * _SMALLEST:
+            continue
+        edge = 0.5 * (1 + ROLL_OFF) / block
+        seen = signal * amplitude(k, block) ** 2
+        mirrored = 1 / block - k
+        # Power in a ring grows with its circumference; a frequency's own is compared.
+        folded = np.interp(mirrored, k, signal / k) * k * amplitude(mirrored, block) ** 2
+        folded = np.where((mirrored < edge) & (mirrored > 0), folded, 0)
+        kept = k**2 * seen * _ratio(seen, seen + noise + 2 * folded) * _ratio(noise, noise + 2 * folded)
+        if kept[k < 0.5 / block].sum() * found.retained[block] >= _COMPLETE * whole:
+            return block
+    return 1
+
+
+def _ratio(part, total):
+    return np.divide(part, total, out=np.zeros_like(total), where=total > 0)

@@ -1,0 +1,161 @@
+"""A look through windows: where the images stand, and the largest pixels that still hold the sky."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from astroreg.estimators.decimation import Flux
+from astroreg.estimators.fourier import FourierGrid
+from astroreg.estimators.levels import Pyramid
+from astroreg.estimators.overlap import Plane
+from astroreg.estimators.survey import Survey, _retained, complete_block, survey
+from astroreg.estimators.template import Spectra
+from astroreg.simulation import simulate_pair
+
+
+def pyramids(pair, shapes=None):
+    frames = [pair.reference, pair.image]
+    if shapes:
+        frames = [f[:ny, :nx] for f, (ny, nx) in zip(frames, shapes)]
+    planes = [Plane(f.data, f.uncertainty.array**2, ~f.mask if f.mask.any() else None) for f in frames]
+    return [Pyramid(p, Flux(float(p.data.mean()), float(p.data.std()))) for p in planes]
+
+
+@pytest.mark.parametrize("off", [(0.0, 0.0), (3.0, -2.0)])
+@pytest.mark.parametrize(
+    ("shapes", "bad_fraction"),
+    [(None, 0.0), (None, 0.01), (((500, 560), (530, 400)), 0.0), (((290, 600), (290, 600)), 0.0)],
+    ids=["complete", "bad", "unequal", "narrow"],
+)
+def test_the_shift_to_a_part_of_a_pixel(off, shapes, bad_fraction):
+    """Axes and signs, from a start that is some pixels off."""
+    pair = simulate_pair((530, 600), shift=(17.37, -8.61), snr=10, bad_fraction=bad_fraction, rng=2)
+    found = survey(*pyramids(pair, shapes), np.add((17, -9), off), 5)
+    # The windows are not moved by the part of a pixel: of that, at most half a pixel, their taper hides a
+    # third where the sky is red. The fit begins there, and ends elsewhere.
+    assert np.abs(found.shift - pair.shift.value).max() < 0.17
+
+
+def test_the_windows_are_brought_together():
+    """The cross-spectrum that is left has no phase: no ramp remains of any part of a pixel."""
+    pair = simulate_pair((480, 500), shift=(3.4, -2.3), snr=20, rng=3)
+    spectra = survey(*pyramids(pair), (3, -2), 4).spectra
+    grid = spectra.grid
+    surface = grid.sample(spectra.cross, np.linspace(-1, 1, 41), np.linspace(-1, 1, 41))
+    assert np.unravel_index(surface.argmax(), surface.shape) == (20, 20)
+    assert spectra.cross.shape == spectra.power.shape
+
+
+def test_no_survey_of_less_than_a_window():
+    pair = simulate_pair((260, 500), shift=(0.0, 0.0), snr=10, rng=4)
+    assert survey(*pyramids(pair), (0, 0), 2) is not None
+    # 230 rows overlap at a shift of 30.
+    assert survey(*pyramids(pair), (0, 30), 2) is None
+
+
+def test_swapping_the_images_negates_what_is_found():
+    pair = simulate_pair((530, 600), shift=(17.37, -8.61), snr=5, rng=2)
+    both = pyramids(pair)
+    there, back = survey(*both, (17, -9), 5), survey(*both[::-1], (-17, 9), 5)
+    # Each chooses the windows by its own image's structure: to twice the accuracy above at worst.
+    assert np.abs(there.shift + back.shift).max() < 0.1
+
+
+def test_what_is_looked_at_is_kept():
+    pair = simulate_pair((480, 500), shift=(3.4, -2.3), bad_fraction=0.05, rng=3)
+    both = pyramids(pair)
+    before = [p.plane.data.copy() for p in both]
+    survey(*both, (3, -2), 4)
+    for pyramid, data in zip(both, before):
+        assert_array_equal(pyramid.plane.data, data)
+
+
+@pytest.mark.parametrize("kind", ["varying", "bad", "both"])
+def test_retained_by_loops(kind):
+    """Inverse variances of the pixels, and of the blocks of which three quarters are good in both images."""
+    rng = np.random.default_rng(5)
+    windows = []
+    for _ in range(2):
+        variances = np.exp(rng.standard_normal((2, 48, 48))) if kind != "bad" else (0.5, 2.0)
+        goods = rng.random((2, 48, 48)) > 0.1 if kind != "varying" else (None, None)
+        windows.append([Plane(np.zeros((48, 48)), v, g) for v, g in zip(variances, goods)])
+    found = _retained(windows)
+    assert set(found) == {16, 12, 10, 8, 6, 5, 4, 3, 2}
+    for block, share in found.items():
+        fine = coarse = 0.0
+        for pair in windows:
+            variance = sum(np.broadcast_to(p.variance, p.shape) for p in pair)
+            good = np.all([np.ones(p.shape, bool) if p.good is None else p.good for p in pair], 0)
+            fine += (1 / variance[good]).sum()
+            for j in range(48 // block):
+                for i in range(48 // block):
+                    cell = tuple(slice(n * block, (n + 1) * block) for n in (j, i))
+                    if good[cell].mean() >= 0.75:
+                        # So many pixels of the mean variance of the good ones.
+                        coarse += block**2 / variance[cell][good[cell]].mean()
+        assert_allclose(share, coarse / fine)
+
+
+def test_all_is_retained_of_uniform_images():
+    plane = Plane(np.zeros((48, 48)), 2.0)
+    assert set(_retained([(plane, plane)]).values()) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("fwhm", "snr", "least", "most"), [(2.0, 100, 1, 1), (2.5, 20, 1, 1), (8.0, 5, 3, 8), (16.0, 20, 5, 12)]
+)
+def test_a_wide_beam_needs_fewer_pixels(fwhm, snr, least, most):
+    """A deep sharp sky needs all its pixels; beams of many pixels some two or three a beam."""
+    pair = simulate_pair((490, 500), shift=(3.4, -2.3), fwhm=fwhm, snr=snr, rng=6)
+    found = survey(*pyramids(pair), (3, -2), 4)
+    assert least <= complete_block(found, 5000) <= most
+
+
+def test_no_image_becomes_smaller_than_128():
+    found = of_known_sky(0.02, 0.1)
+    assert complete_block(found, 5000) >= 5
+    assert [complete_block(found, sides) for sides in (255, 256, 384, 640)] == [1, 2, 3, 5]
+
+
+def of_known_sky(width, noise, retained=1.0):
+    """A survey without scatter: a round Gaussian spectrum of standard deviation `width` and white noise."""
+    grid = FourierGrid((240, 240))
+    signal = np.exp(-0.5 * grid.k2 / width**2)
+    spectra = Spectra(grid, (signal + 0j) * 1e6, (signal + noise) * 1e6, 1.0)
+    return Survey(np.zeros(2), spectra, dict.fromkeys((16, 12, 10, 8, 6, 5, 4, 3, 2), retained))
+
+
+def information(width, noise, block):
+    """That of pixels `block` times coarser on the shift, as an integral: what folds over counts as noise."""
+    k = np.linspace(1e-4, 0.5 / block, 2000)
+
+    def height(q):
+        return np.cos(0.5 * np.pi * np.clip((np.abs(q) * block - 0.35) / 0.3, 0, 1)) if block > 1 else 1.0
+
+    def signal(q):
+        return np.exp(-0.5 * q**2 / width**2)
+
+    seen = signal(k) * height(k) ** 2
+    # Both images hold the folded sky, each with a phase of its own: noise of twice its power in the mean's.
+    other = noise + (2 * signal(1 / block - k) * height(1 / block - k) ** 2 if block > 1 else 0)
+    return np.trapezoid(k**3 * seen**2 / (seen + other) / other, k)
+
+
+@pytest.mark.parametrize("width", [0.02, 0.04, 0.1])
+@pytest.mark.parametrize("noise", [1e-3, 0.1])
+def test_the_largest_block_that_is_complete(width, noise):
+    """97 % of the information of the pixels, and not so of the next larger block."""
+    chosen = complete_block(of_known_sky(width, noise), 5000)
+    whole = information(width, noise, 1)
+    shares = {b: information(width, noise, b) / whole for b in (2, 3, 4, 5, 6, 8, 10, 12, 16)}
+    # Rings of a finite width, on a filter that is made to fall: to half a per cent.
+    allowed = [b for b, share in shares.items() if share > 0.975]
+    forbidden = [b for b, share in shares.items() if share < 0.965]
+    assert chosen >= max(allowed, default=1)
+    assert chosen < min((b for b in forbidden if b > max(allowed, default=1)), default=17)
+
+
+def test_uneven_noise_needs_its_pixels():
+    """Blocks that throw a tenth of the weight away are none to fit on."""
+    assert complete_block(of_known_sky(0.02, 0.1), 5000) > 1
+    assert complete_block(of_known_sky(0.02, 0.1, retained=0.9), 5000) == 1
