@@ -9,6 +9,7 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
+from astropy import log
 from astropy import units as u
 from astropy.wcs import WCS
 
@@ -242,6 +243,7 @@ class _Run:
         elif first and ShiftFlag.FIXED_PATTERN in result.flags:
             self._mask_pattern()
         self.passes += (result,)
+        log.debug("align, pass %d: %r", len(self.passes), result)
         if not result.ok:
             return False
         self.pivot = pair.pivot

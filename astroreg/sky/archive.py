@@ -14,7 +14,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from astroreg.exceptions import CorrectionError
-from astroreg.sky.header_cards import LETTERED, letter_of, wcs_keywords
+from astroreg.sky.header_cards import LETTERED, letter_of, quiet_astropy, wcs_keywords
 
 __all__ = ["CorrectionRecord", "archive_wcs", "free_letter", "rebuild", "records", "revert", "write_record"]
 
@@ -134,7 +134,8 @@ def _differences(header, original, key, letter):
 def _images(header):
     """Images, without trailing blanks, of the cards that hold a value, by keyword."""
     commentary = ("HISTORY", "COMMENT", "")
-    return {card.keyword: card.image.rstrip() for card in header.cards if card.keyword not in commentary}
+    with quiet_astropy():  # on cards of old plates that it repairs
+        return {card.keyword: card.image.rstrip() for card in header.cards if card.keyword not in commentary}
 
 
 def _is_archived(name, before, after, key, letter):

@@ -54,12 +54,13 @@ def to_text(correction) -> str:
     """A correction in one line (see `SkyCorrection`)."""
     lon, lat = (value.to_value(u.arcsec) for value in (correction.lon, correction.lat))
     errors = correction.error.to_value(u.arcsec)
+    roll = np.round(correction.roll.value, 10) + 0.0  # what is left of rounding is no roll
     where = " ".join(f"{angle:.6f}" for angle in np.degrees(lonlat(correction.pivot)))
     text = (
         f"add to nominal: lon {lon:+.4f} +/- {errors[0]:.4f}, lat {lat:+.4f} +/- {errors[1]:.4f} arcsec "
         f"(arcs on the sky) at pivot {where} deg, frame {frame_text(correction.frame)}; "
         f"{correction.separation.to_value(u.arcsec):.4f} arcsec towards PA "
-        f"{correction.position_angle.value:.2f} deg, roll {correction.roll.value:.3g} deg"
+        f"{correction.position_angle.value:.2f} deg, roll {roll:.3g} deg"
     )
     if correction.stretch is None:
         return text

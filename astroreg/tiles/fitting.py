@@ -19,6 +19,7 @@ __all__ = ["MODELS", "Fit", "choose", "fit_model", "misfit", "probability_by_cha
 MODELS = {"shift": 2, "rshift": 3, "rscale": 4, "general": 6}
 
 CHANCE = 0.01  # that a simpler model is the true one all the same, with which a wider one is taken
+FEWEST_LEFT = 4  # degrees of freedom that a wider model must leave
 MISFIT = 1e-3  # chi-squared would exceed that of a model that holds this often
 LARGEST_SHARE = 0.1  # of the tiles, that may be left out as outliers
 _STEPS = 5  # of Gauss and Newton for the angle, each squares the error
@@ -179,7 +180,8 @@ def choose(fits: Mapping[str, Fit]) -> str:
     Returns
     -------
     str
-        That of the least BIC; a wider model must beat every simpler one by more than chance does in 1 %.
+        That of the least BIC; a wider model must beat every simpler one by more than chance does in 1 %, and
+        leave some degrees of freedom that can contradict it.
 
     Notes
     -----
@@ -193,6 +195,8 @@ def choose(fits: Mapping[str, Fit]) -> str:
     best = ordered[0]
     for name in ordered[1:]:
         simpler = ordered[: ordered.index(name)]
+        if fits[name].dof < FEWEST_LEFT:
+            continue
         sure = all(probability_by_chance(fits[one], fits[name], excess) < CHANCE for one in simpler)
         gain = (fits[best].chi2 - fits[name].chi2) / excess
         if sure and gain > penalty[name] - penalty[best]:

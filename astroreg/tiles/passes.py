@@ -27,6 +27,7 @@ STILL = 0.1  # of its error: a change of a prediction below this does not matter
 STILL_PIXELS = 0.002
 RESTLESS = 0.5  # of its error: more than this after the last pass is no convergence
 SHORT = 4.0  # pixels by which tiles may be displaced after the first pass
+LEAST_OVERLAP = 0.1  # as the methods have it
 WHOLE = 1.5  # pixels: a pure shift that changes by less needs no new pass, since nothing is resampled
 
 
@@ -129,7 +130,14 @@ def run_passes(reference: Frame, image: Frame, request: Request) -> Field:
     plane = TangentPlane(image.wcs, _middle(image))
     places = tile_places(image, request.windows)
     turning = request.choice != "shift" and request.models != ("shift",)
-    start = find_start(reference, image, plane, limit=request.limit, turning=turning)
+    start = find_start(
+        reference,
+        image,
+        plane,
+        limit=request.limit,
+        min_overlap=request.options.get("min_overlap", LEAST_OVERLAP),
+        turning=turning,
+    )
     correction = plane.correction(
         plane.no_correction(), plane.pixel_axes @ start.shift, start.matrix, np.full((2, 2), np.nan)
     )

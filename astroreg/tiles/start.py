@@ -48,7 +48,13 @@ class Start:
 
 
 def find_start(
-    reference: Frame, image: Frame, plane: TangentPlane, *, limit: float | None, turning: bool
+    reference: Frame,
+    image: Frame,
+    plane: TangentPlane,
+    *,
+    limit: float | None,
+    min_overlap: float,
+    turning: bool,
 ) -> Start:
     """Search for the rotation, the scale and the shift of an image.
 
@@ -60,6 +66,8 @@ def find_start(
         Of the image; it is turned about the pivot.
     limit : float or None
         Longest shift of the middle of the image, in pixels.
+    min_overlap : float
+        Least overlap, as a fraction of the good part of the image.
     turning : bool
         Whether rotation and scale are searched for.
 
@@ -91,7 +99,7 @@ def find_start(
         by_pixel = np.linalg.solve(plane.pixel_axes, matrix @ plane.pixel_axes)
         turned = _warped(wide, by_pixel, middle)
         moving = Plane(_filtered(*turned), 1.0, turned[1] > _LEAST_GOOD)
-        return _best(moving, fixed, matrix, block, margin, limit)
+        return _best(moving, fixed, matrix, block, margin, limit, min_overlap)
 
     return _searched(score, STEP / (max(nx, ny) / block / 2)) if turning else score(0.0, 0.0)
 
@@ -116,13 +124,15 @@ def _searched(score, step: float) -> Start:
     return found[best]
 
 
-def _best(moving: Plane, fixed: Plane, matrix, block: int, margin: int, limit: float | None) -> Start:
+def _best(
+    moving: Plane, fixed: Plane, matrix, block: int, margin: int, limit: float | None, least: float
+) -> Start:
     """Return the shift of the highest likelihood for one matrix."""
     surface = correlation_surface(moving, fixed)
     # The canvas begins `margin` before the image.
     x, y = surface.x + margin / block, surface.y + margin / block
     overlap = surface.overlap * min(moving.count, fixed.count) / max(fixed.count, 1)
-    allowed = overlap >= 0.25
+    allowed = overlap >= least
     if limit is not None:
         allowed &= np.hypot(x, y[:, None]) <= limit / block + 1
     likelihood = np.where(allowed & np.isfinite(surface.score), surface.score, 0.0)

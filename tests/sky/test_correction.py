@@ -219,6 +219,7 @@ def test_axes_without_a_known_frame():
     correction = SkyCorrection.from_shift(wcs, (1, 2), pivot_pixel=(0, 0))
     assert correction.separation.to_value(u.arcsec) == pytest.approx(np.sqrt(5) * 0.2, rel=1e-4)
     assert "MALN MALT" in str(correction)
+    assert str(correction).endswith("roll 0 deg")  # not the 1e-17 that rounding leaves
 
 
 # -- roll ---------------------------------------------------------------------------------------

@@ -291,3 +291,18 @@ def test_errors_are_true(places, number):
     # The rms of 300 values is known to 4 per cent; scatter that is taken for real by chance makes it smaller.
     assert 0.85 < np.sqrt(np.mean(pull**2)) < 1.1
     assert np.abs(pull).max() < 5
+
+
+ODD = {
+    "constant": np.ones((40, 40)),
+    "hardly any good pixel": np.where(np.random.default_rng(1).random((40, 40)) < 0.9, np.nan, 1.0),
+    "tiny": np.random.default_rng(1).standard_normal((6, 6)),
+    "1e-17": (1e-17 * np.random.default_rng(1).standard_normal((60, 60))).astype("f4"),
+    "uncertainties of 0": NDData(np.ones((40, 40)), uncertainty=StdDevUncertainty(np.zeros((40, 40)))),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_images_have_no_sources(name):
+    assert len(find_sources(ODD[name])) == 0
+    assert not source_mask(ODD[name])[np.isfinite(np.asarray(getattr(ODD[name], "data", ODD[name])))].any()

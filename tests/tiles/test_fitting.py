@@ -118,6 +118,15 @@ def test_a_tile_that_contradicts_all_others_is_left_out():
     assert np.flatnonzero(~keep).tolist() == [7]
 
 
+def test_two_tiles_are_no_rotation():
+    # Nothing could contradict it: one degree of freedom is left.
+    places = grid(2)[:2]
+    shifts, covariances = drawn(places, similarity(3), (0, 0), np.random.default_rng(9))
+    fits = {name: fit_model(name, places, shifts, covariances) for name in ("shift", "rshift")}
+    assert fits["rshift"].chi2 < fits["shift"].chi2 - 1000
+    assert choose(fits) == "shift"
+
+
 def test_too_few_tiles():
     places = grid(2)[:2]
     data = places, *drawn(places, np.eye(2), (0, 0), np.random.default_rng(7))
