@@ -1,0 +1,98 @@
+"""Time and peak memory of one registration; `asv run` from the root of the project."""
+
+from __future__ import annotations
+
+import warnings
+
+import astroreg
+from astroreg import AstroregWarning, Reference, chi2_shift, measure
+
+from .pairs import make_pair
+
+METHODS = ("chi2_shift", "register_images", "cross_correlation_shift")
+SIZES = (256, 1024, 2048)
+SERIES = 4  # images measured against one reference
+
+
+class Registering:
+    """One registration: over size, precision, kind of pair and method."""
+
+    params = (SIZES, ("f4", "f8"), ("uniform", "varying", "masks"), METHODS)
+    param_names = ("size", "dtype", "scene", "method")
+    timeout = 300
+
+    def setup(self, size, dtype, scene, method):
+        """Make the pair, and load what is loaded at the first use."""
+        warnings.simplefilter("ignore", AstroregWarning)
+        self.method = getattr(astroreg, method)
+        self.method(*make_pair(64, dtype=dtype, scene=scene))
+        self.pair = make_pair(size, dtype=dtype, scene=scene)
+
+    def time_register(self, size, dtype, scene, method):
+        """Time one registration."""
+        self.method(*self.pair)
+
+    def peakmem_register(self, size, dtype, scene, method):
+        """Peak memory of the process, images and libraries included."""
+        self.method(*self.pair)
+
+
+class Inputs:
+    """The images alone: what to subtract from the memory of `Registering`."""
+
+    params = (SIZES, ("f4", "f8"))
+    param_names = ("size", "dtype")
+    timeout = 300
+
+    def setup(self, size, dtype):
+        """Load the same libraries as `Registering` does."""
+        chi2_shift(*make_pair(64, dtype=dtype))
+        self.pair = make_pair(size, dtype=dtype)
+
+    def peakmem_inputs(self, size, dtype):
+        """Peak memory of the process with nothing but the images."""
+        return self.pair
+
+
+class AllMethods:
+    """The three methods on one prepared pair."""
+
+    params = (SIZES,)
+    param_names = ("size",)
+    timeout = 300
+
+    def setup(self, size):
+        """Make the pair."""
+        self.pair = make_pair(size)
+
+    def time_measure(self, size):
+        """Time `measure`."""
+        measure(*self.pair)
+
+
+class Series:
+    """Many images against one reference: with `Reference`, and by repeated calls."""
+
+    params = (SIZES, METHODS)
+    param_names = ("size", "method")
+    timeout = 300
+
+    def setup(self, size, method):
+        """Make the reference and one image: that the images are equal changes no time."""
+        self.method = getattr(astroreg, method)
+        self.reference, self.image = make_pair(size)
+
+    def time_reference(self, size, method):
+        """Time a series with what is kept."""
+        reference = Reference(self.reference)
+        for _ in range(SERIES):
+            self.method(reference, self.image)
+
+    def time_repeated(self, size, method):
+        """Time the same without."""
+        for _ in range(SERIES):
+            self.method(self.reference, self.image)
+
+    def peakmem_reference(self, size, method):
+        """Peak memory of the process, images and libraries included."""
+        self.time_reference(size, method)
