@@ -199,12 +199,14 @@ class ChiSquaredStep:
         """
         aligner = self.aligner
         last, before, share_of_step = np.inf, np.zeros(2), 1.0
-        equations, known_at, error, centre = None, np.full(2, np.inf), None, None
+        equations, known_at, error, centre, guess = None, np.full(2, np.inf), None, None, False
         floor = _ROUNDING[aligner.grid.dtype.itemsize] / _TOLERANCE
         for iteration in range(_ITERATIONS):
             aligned = aligner.align()
             centre, spectrum = self.centred(aligned, centre)
             astray = np.abs(aligner.fraction - known_at).max() > _ALIGNED
+            # The first guess of a hole is one for both images, its noise too: to the filter that looks like sky.
+            astray = astray or (iteration == 1 and guess and aligner.overlap.has_holes)
             guess = not aligner.learnt
             if guess or (iteration and astray):
                 spectra = aligner.learn_filter(aligned, self.mean_share)

@@ -12,8 +12,10 @@ from astroreg.estimators.fourier import FourierGrid, fourier_grid, good_length
 # Pixels kept around the overlap: they give the low-pass its context beyond the edge and let the periodic
 # continuation of the canvas fade from one edge to the other.
 MARGIN = 16
-# The outermost row of the overlap is touched most by what is only predicted beyond it; it carries no weight.
-_EDGE = 1
+# The outermost rows of the overlap are touched most by what is only predicted beyond it; they carry no weight.
+# So many of them, from each signal-to-noise ratio on: the fainter the noise, the farther that is felt.
+_EDGES = ((0.0, 1), (60.0, 2), (150.0, 3))
+_LARGEST_EDGE = 1 / 16  # of a side
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,13 @@ def _rolled(plane, whole, dtype):
     return data, good, roll(plane.variance).astype(dtype) if np.ndim(plane.variance) else plane.variance
 
 
+def _edge(reference, image):
+    """Return how many rows at each edge carry no weight, for images of unit spread."""
+    variances = [float(np.mean(p.variance, dtype=float)) for p in (reference, image)]
+    noise = np.sqrt(0.5 * sum(variances))
+    return max(rows for ratio, rows in _EDGES if not noise > 0 or 1 / noise >= ratio)
+
+
 def make_overlap(reference: Plane, image: Plane, whole, *, periodic: bool = False) -> Overlap:
     """Lay both images on one canvas, the reference moved by `whole` pixels.
 
@@ -178,7 +187,10 @@ def make_overlap(reference: Plane, image: Plane, whole, *, periodic: bool = Fals
         origin = (start[1], start[0])
         box = tuple(slice(MARGIN, MARGIN + high - low) for low, high in extent)
         inside = np.zeros(canvas, bool)
-        inside[tuple(slice(b.start + _EDGE, b.stop - _EDGE) for b in box)] = True
+        edge = _edge(reference, image)
+        for b in box:
+            edge = min(edge, max(1, int((b.stop - b.start) * _LARGEST_EDGE)))
+        inside[tuple(slice(b.start + edge, b.stop - edge) for b in box)] = True
         moved = [start[0] - whole[1], start[1] - whole[0]]
         windows = (*_windows(reference, moved, canvas, dtype), *_windows(image, start, canvas, dtype))
     a, has_a, variance_a, b, has_b, variance_b = windows

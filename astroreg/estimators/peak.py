@@ -53,6 +53,11 @@ class PeakStep:
         self.window = np.zeros(grid.shape, grid.dtype)
         box = overlap.box
         self.window[box] = 1 if overlap.periodic else taper(self.window[box].shape, _TAPER)
+        # The taper makes little of the rows at an edge: only the outermost are left out besides.
+        inner = self.window > 0
+        if not overlap.periodic:
+            inner[1:-1, 1:-1] &= inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
+        self.usable = overlap.has_reference & overlap.has_image & inner
         self.square = self.window**2
         self.total = float(self.square.sum(dtype=float))
         aligner.fraction = self._on_samples(aligner.fraction)
@@ -67,7 +72,7 @@ class PeakStep:
         reference = self.aligner.scale**2 * overlap.reference_variance
         image = overlap.image_variance
         mean_reference, mean_image = (
-            float(v[overlap.usable].mean(dtype=float)) if np.ndim(v) else float(v) for v in (reference, image)
+            float(v[self.usable].mean(dtype=float)) if np.ndim(v) else float(v) for v in (reference, image)
         )
         total = mean_reference + mean_image
         return reference, image, mean_reference / total if total > 0 else 0.5
@@ -138,7 +143,7 @@ class PeakStep:
         ``sum d(T S)/dx T (b - a)``, with S any mean of a and b: the derivative of the residual times the
         residual sums to nothing. The inverse-variance mean has the noise that the residual has not.
         """
-        grid, usable = self.aligner.grid, self.aligner.overlap.usable
+        grid, usable = self.aligner.grid, self.usable
         reference, image, share = self._noise()
         residual = aligned.residual
         sky = aligned.a + grid.dtype.type(share) * residual
@@ -209,7 +214,7 @@ class PeakStep:
         """
         grid = self.aligner.grid
         reference, image, _ = self._noise()
-        product = np.where(self.aligner.overlap.usable, reference * image, 0)
+        product = np.where(self.usable, reference * image, 0)
         power = float(np.sum(self.square**2 * product, dtype=float))
         fourth = np.array([_mean_over_plane(grid, k**4) for k in grid.odd_angular])
         if empirical:
