@@ -110,7 +110,7 @@ class Alignment(ShiftResult):
         """The reference on the grid of the image, with the WCS as corrected, its mask and its variance.
 
         The grid is that of the uncorrected WCS where the shift is not to be trusted. Its variance is the
-        effective one, see `astroreg.resample_to`.
+        effective one, see `astroreg.resample.resample_to`.
         """
         wcs = self.wcs if self.corrected is None else self.corrected_wcs(kind=self.kind, roll=self.roll)
         return resample_to(self.reference, wcs, self.image_shape).to_nddata()
