@@ -205,7 +205,7 @@ class ChiSquaredStep:
             aligned = aligner.align()
             centre, spectrum = self.centred(aligned, centre)
             astray = np.abs(aligner.fraction - known_at).max() > _ALIGNED
-            # The first guess of a hole is one for both images, its noise too: to the filter that looks like sky.
+            # The first guess of a hole is the same in both images, with its noise: to the filter that is sky.
             astray = astray or (iteration == 1 and guess and aligner.overlap.has_holes)
             guess = not aligner.learnt
             if guess or (iteration and astray):

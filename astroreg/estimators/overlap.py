@@ -12,7 +12,7 @@ from astroreg.estimators.fourier import FourierGrid, fourier_grid, good_length
 # Pixels kept around the overlap: they give the low-pass its context beyond the edge and let the periodic
 # continuation of the canvas fade from one edge to the other.
 MARGIN = 16
-# The outermost rows of the overlap are touched most by what is only predicted beyond it; they carry no weight.
+# The outermost rows of the overlap are touched most by what is only predicted beyond it: no weight for them.
 # So many of them, from each signal-to-noise ratio on: the fainter the noise, the farther that is felt.
 _EDGES = ((0.0, 1), (60.0, 2), (150.0, 3))
 _LARGEST_EDGE = 1 / 16  # of a side

@@ -152,4 +152,6 @@ def require_room(hdu: fits.ImageHDU, label: str) -> None:
     file = place.get("file")
     is_plain = file is not None and file.name and file.compression is None and os.path.isfile(file.name)
     if is_plain and place["datLoc"] + span - BLOCK >= os.path.getsize(file.name):
-        raise ValueError(f"the pixels of {label} cannot be read, they are not all there; the file is damaged or cut short")
+        raise ValueError(
+            f"the pixels of {label} cannot be read, they are not all there; the file is damaged or cut short"
+        )

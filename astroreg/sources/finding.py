@@ -57,8 +57,8 @@ def find_sources(
     Notes
     -----
     Positions are those of a round Gaussian on a plane, fitted by least squares to the pixels within one and
-    a half full widths. The errors are those of the noise: what the emission beneath a source does to it beyond
-    a plane is the same in every image of it, and shows as scatter where it is not.
+    a half full widths. The errors are those of the noise: what the emission beneath a source does to it
+    beyond a plane is the same in every image of it, and shows as scatter where it is not.
     """
     frame = as_frame(image, argument="image", hdu=hdu)
     fwhm = parse_positive(fwhm, argument="fwhm")
