@@ -151,7 +151,9 @@ def register_images(
     fit_scale, fit_background : bool, optional
         Whether flux scale and background are fitted (default); the shift does not depend on them.
     uncertainty : {"attached", "empirical"}, optional
-        Whence the error bars, as for `chi2_shift`. The shift itself is unweighted.
+        Whence the error bars, as for `chi2_shift`. The shift itself is unweighted; where the variance of the
+        residuals is twice what the attached uncertainties promise, its errors are empirical in any case, and
+        ``BAD_CHI2`` says why.
 
     Returns
     -------
@@ -220,7 +222,9 @@ def cross_correlation_shift(
     fit_scale, fit_background : bool, optional
         Whether flux scale and background are fitted (default); the shift does not depend on them.
     uncertainty : {"attached", "empirical"}, optional
-        Whence the error bars, as for `chi2_shift`. The shift itself is unweighted.
+        Whence the error bars, as for `chi2_shift`. The shift itself is unweighted; where the variance of the
+        residuals is twice what the attached uncertainties promise, its errors are empirical in any case, and
+        ``BAD_CHI2`` says why.
 
     Returns
     -------

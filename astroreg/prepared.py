@@ -171,9 +171,10 @@ class PreparedPair:
             coarse=self.coarse,
             permit=self._permit,
         )
+        denied = outcome.fit is not None and outcome.fit.empirical
         common = {
             "method": method,
-            "uncertainty": "empirical" if self.empirical else "attached",
+            "uncertainty": "empirical" if self.empirical or denied else "attached",
             "wcs": self.image.wcs,
             "image_shape": self.image.shape,
             "reference_label": self.reference.label,

@@ -124,6 +124,8 @@ class Fit:
         The last state.
     curvature_significance : float
         How many times the correlation's curvature exceeds its noise's; infinite where noise is filtered.
+    empirical : bool
+        Whether the errors come from the residuals.
     """
 
     shift: np.ndarray
@@ -138,6 +140,7 @@ class Fit:
     scatter_ratio: float
     equations: Equations
     curvature_significance: float = float("inf")
+    empirical: bool = False
 
     @property
     def covariance(self) -> np.ndarray:
@@ -167,4 +170,5 @@ def make_fit(aligner: Aligner, equations: Equations, *, converged: bool, empiric
         converged=converged,
         scatter_ratio=float(np.trace(learnt[:2, :2]) / promised) if promised > 0 else float("nan"),
         equations=equations,
+        empirical=empirical,
     )

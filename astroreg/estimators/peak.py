@@ -21,6 +21,7 @@ from astroreg.estimators.template import taper
 _ITERATIONS = 30
 _TAPER = 0.1  # of each side of the overlap: less leaks at the edges, more throws information away
 _ACCEPTED = 0.05  # of the error: a last step this short counts as converged
+_DENIED = 2.0  # times the variance that the attached noise promises: it is not the residuals'
 _ENOUGH = 3e-3  # of the error: where the iteration stops
 _ALIGNED = 0.1  # pixels: nearer than this the filter, which serves the prediction of gaps here, stays
 
@@ -194,6 +195,9 @@ class PeakStep:
         """Solve, and return the shift with its errors from the attached noise or from the residuals."""
         aligned, last = self.solve()
         fit = make_fit(self.aligner, self.equations(aligned), converged=True, empirical=empirical)
+        if fit.scatter_ratio > _DENIED and not empirical:
+            # The noise is not what was promised, and the method made no other use of the promise.
+            fit = make_fit(self.aligner, fit.equations, converged=True, empirical=True)
         parameters = fit.parameters.copy()
         # Rounding to the nearest sample: a uniform error of this variance on each axis.
         parameters[[0, 1], [0, 1]] += self.resolution**2 / 12
@@ -203,7 +207,7 @@ class PeakStep:
             fit,
             parameters=parameters,
             converged=bool(last < max(self.tolerance, _ACCEPTED * error)),
-            curvature_significance=self._curvature_significance(fit, empirical=empirical),
+            curvature_significance=self._curvature_significance(fit, empirical=fit.empirical),
         )
 
     def _curvature_significance(self, fit: Fit, *, empirical: bool) -> float:

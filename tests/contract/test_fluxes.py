@@ -6,7 +6,7 @@ from astropy import units as u
 from astropy.nddata import CCDData, InverseVariance, NDData, StdDevUncertainty, VarianceUncertainty
 from numpy.testing import assert_allclose
 
-from astroreg import AstroregWarning, ShiftFlag
+from astroreg import AstroregWarning, ShiftFlag, chi2_shift
 from astroreg.simulation import simulate_pair
 
 
@@ -133,6 +133,12 @@ def test_noise_that_is_correlated_is_told(method):
     with pytest.warns(AstroregWarning, match="BAD_CHI2"):
         attached = method(pair.reference, pair.image)
     empirical = method(pair.reference, pair.image, uncertainty="empirical")
+    if method is not chi2_shift:
+        # Unweighted methods make no other use of the attached noise: theirs are empirical without being asked.
+        assert attached.uncertainty == "empirical"
+        assert (attached.shift_error == empirical.shift_error).all()
+        return
+    assert attached.uncertainty == "attached"
     assert (empirical.shift_error > 1.5 * attached.shift_error).all()
     assert np.abs(((empirical.shift - pair.shift) / empirical.shift_error).value).max() < 5
 
