@@ -134,7 +134,7 @@ def test_noise_that_is_correlated_is_told(method):
         attached = method(pair.reference, pair.image)
     empirical = method(pair.reference, pair.image, uncertainty="empirical")
     if method is not chi2_shift:
-        # Unweighted methods make no other use of the attached noise: theirs are empirical without being asked.
+        # Unweighted methods make no other use of the attached noise: theirs are empirical unasked.
         assert attached.uncertainty == "empirical"
         assert (attached.shift_error == empirical.shift_error).all()
         return
