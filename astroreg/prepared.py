@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from astroreg.checks import parse_flag
 from astroreg.estimators.correlation import Coarse, delta_chi2_of
 from astroreg.estimators.decimation import Flux
 from astroreg.estimators.delta_chi2 import delta_chi2_map
@@ -94,8 +95,8 @@ def prepare(
         max_shift=parse_max_shift(max_shift, second.wcs, second.shape),
         min_overlap=parse_fraction(min_overlap, argument="min_overlap"),
         periodic=parse_boundary(boundary, first.shape, second.shape) == "wrap",
-        fit_scale=bool(fit_scale),
-        fit_background=bool(fit_background),
+        fit_scale=parse_flag(fit_scale, "fit_scale"),
+        fit_background=parse_flag(fit_background, "fit_background"),
     )
     return PreparedPair(first, second, Options(how, empirical))
 

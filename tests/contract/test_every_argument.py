@@ -43,8 +43,6 @@ DOUBTFUL = (
 
 # Names of groups may be anything; a name for messages; the frame of a table that tells its own.
 TAKES_ALL = {"align_stack.groups", "beam_of.argument", "from_table.frame"}
-# What counts as true counts as True there.
-TAKES_ALL |= {f"{m}.fit_background" for m in ("chi2_shift", "register_images", "cross_correlation_shift")}
 # Told under another name: what the caller of `beam_of` calls it, the HDU of a file, the other of a pair.
 OTHER_NAMES = {
     "beam_of.source": "`beam`",
