@@ -18,7 +18,7 @@ from astroreg.flags import ShiftFlag
 
 # The scripts that make pages: directives for the tables of measured accuracy, and what measures it.
 sys.path.insert(0, str(Path(__file__).parent / "scripts"))
-extensions += ["accuracy_page", "peers_page", "myst_nb"]
+extensions += ["accuracy_page", "peers_page", "speed_page", "myst_nb"]
 
 # The width of the texts that the command line prints.
 os.environ["COLUMNS"] = "78"

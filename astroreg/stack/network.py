@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
+import scipy  # its parts are loaded where they are first used
 
 from astroreg.stack.correlations import symmetric_root
 
@@ -129,11 +129,11 @@ class Network:
         Fit
         """
         y, design, factor = self._whitened(used, independent)
-        weighted = linalg.cho_solve(factor, design)
+        weighted = scipy.linalg.cho_solve(factor, design)
         x, covariance = self._in_gauge(design.T @ weighted, weighted.T @ y)
         rest = y - design @ x
         dof = 2 * (int(used.sum()) - len(self.gauge) + 1)
-        chi2 = float(rest @ linalg.cho_solve(factor, rest)) if dof else 0.0
+        chi2 = float(rest @ scipy.linalg.cho_solve(factor, rest)) if dof else 0.0
         if independent >= 1 and chi2 > dof + 3 * np.sqrt(2 * dof):
             # The pairs disagree by more than all of their quoted errors allow.
             covariance = covariance * (chi2 / dof)
@@ -187,14 +187,14 @@ class Network:
         """Return shifts and design in units of the quoted errors, and the factors of their correlation."""
         rows = self._rows(used)
         y = np.einsum("pij,pj->pi", symmetric_root(self.covariances, -0.5), self.shifts).ravel()
-        factor = linalg.cho_factor(self._correlation(rows, independent), overwrite_a=True)
+        factor = scipy.linalg.cho_factor(self._correlation(rows, independent), overwrite_a=True)
         return y[rows], self._design()[rows], factor
 
     def _in_gauge(self, normal: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Solve normal equations that a common shift of all nodes leaves alone."""
         nodes = len(self.gauge)
         common = np.kron(np.ones((nodes, nodes)), np.eye(2)) * (np.trace(normal) / (2 * nodes) ** 2)
-        inverse = linalg.inv(normal + common)
+        inverse = scipy.linalg.inv(normal + common)
         project = np.eye(2 * nodes) - np.kron(np.outer(np.ones(nodes), self.gauge), np.eye(2))
         covariance = project @ inverse @ project.T
         return project @ (inverse @ right), (covariance + covariance.T) / 2
@@ -221,17 +221,17 @@ class Network:
         """Leave out the worst pair, again and again, while it is beyond a limit; return every stage."""
         n = len(self.edges)
         y, design, factor = self._whitened(np.ones(n, bool), independent)
-        weight = linalg.cho_solve(factor, np.eye(2 * n))
+        weight = scipy.linalg.cho_solve(factor, np.eye(2 * n))
         lever = weight @ design
         # What is left of the weights once the parameters follow the data.
-        rest = weight - lever @ linalg.pinvh(design.T @ lever) @ lever.T
+        rest = weight - lever @ scipy.linalg.pinvh(design.T @ lever) @ lever.T
         redundant = DETERMINED * np.diag(weight).reshape(n, 2).max(axis=1)
         used = np.ones(n, bool)
         stages = [_Stage(used, _falls(rest, rest @ y, used, redundant))]
         while stages[-1].largest > limit and not stages[-1].tied.any() and len(stages) <= n // 2:
             worst = stages[-1].worst
             block = slice(2 * worst, 2 * worst + 2)
-            rest = rest - rest[:, block] @ linalg.inv(rest[block, block]) @ rest[block]
+            rest = rest - rest[:, block] @ scipy.linalg.inv(rest[block, block]) @ rest[block]
             used = used & (np.arange(n) != worst)
             stages.append(_Stage(used, _falls(rest, rest @ y, used, redundant)))
         return stages
@@ -255,10 +255,10 @@ class Network:
         """Return minus twice the restricted log-likelihood of the shifts (Patterson & Thompson 1971)."""
         y, design, factor = self._whitened(used, independent)
         design = design[:, 2:]  # the first node stands still
-        both = linalg.cho_solve(factor, np.column_stack([design, y]))
-        normal = linalg.cho_factor(design.T @ both[:, :-1])
+        both = scipy.linalg.cho_solve(factor, np.column_stack([design, y]))
+        normal = scipy.linalg.cho_factor(design.T @ both[:, :-1])
         right = design.T @ both[:, -1]
-        chi2 = y @ both[:, -1] - right @ linalg.cho_solve(normal, right)
+        chi2 = y @ both[:, -1] - right @ scipy.linalg.cho_solve(normal, right)
         determinants = sum(2 * np.log(np.diag(one[0])).sum() for one in (factor, normal))
         return float(chi2 + determinants)
 

@@ -16,7 +16,7 @@ import io
 import logging
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 import accuracy
@@ -160,10 +160,15 @@ METHODS = {
 }
 
 
+def installed() -> str:
+    """Return the versions of the packages that are installed."""
+    return ", ".join(f"{name} {version(name)}" for name in PACKAGES if any(distributions(name=name)))
+
+
 def main() -> None:
     """Run from the command line."""
     logging.disable(logging.INFO)
-    meta = {"peers": ", ".join(f"{name} {version(name)}" for name in PACKAGES)}
+    meta = {"peers": installed()}
     accuracy.main(methods=METHODS, output=FILE, draws=100, description=__doc__, meta=meta)
 
 
