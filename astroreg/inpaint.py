@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage, sparse
+import scipy  # its parts are loaded where they are first used
 
 __all__ = ["fill_bad"]
 
@@ -32,7 +32,7 @@ def fill_bad(data: np.ndarray, bad: np.ndarray, *, smooth: bool = True) -> np.nd
         return data
     if bad.all():
         return np.zeros_like(data)
-    distance, nearest = ndimage.distance_transform_edt(bad, return_indices=True)
+    distance, nearest = scipy.ndimage.distance_transform_edt(bad, return_indices=True)
     filled = data[tuple(nearest)]
     wanted = bad & (distance <= REACH)
     if smooth and min(data.shape) > 2:
@@ -44,7 +44,7 @@ def _least_laplacian(filled: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Minimise the sum of the squared five-point Laplacian over the wanted pixels, the others held."""
     nx = filled.shape[1]
     # Stencils whose centre is at or beside a wanted pixel and which lie inside the array.
-    rows = ndimage.binary_dilation(wanted)
+    rows = scipy.ndimage.binary_dilation(wanted)
     rows[[0, -1], :] = rows[:, [0, -1]] = False
     centre = np.flatnonzero(rows)
     column = centre[:, None] + np.array([0, 1, -1, nx, -nx])
@@ -55,11 +55,11 @@ def _least_laplacian(filled: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     number = np.cumsum(wanted.ravel()) - 1
     row = np.broadcast_to(np.arange(centre.size)[:, None], column.shape)
     shape = (centre.size, int(wanted.sum()))
-    laplacian = sparse.csr_array((weight[free], (row[free], number[column[free]])), shape=shape)
+    laplacian = scipy.sparse.csr_array((weight[free], (row[free], number[column[free]])), shape=shape)
     # The small ridge towards the nearest value settles pixels in the array's corners, which no stencil holds.
     ridge = 1e-6
     start = values[wanted.ravel()]
     from scipy.sparse.linalg import spsolve  # here: it loads the solvers of all kinds
 
-    normal = (laplacian.T @ laplacian + ridge * sparse.eye_array(shape[1])).tocsc()
+    normal = (laplacian.T @ laplacian + ridge * scipy.sparse.eye_array(shape[1])).tocsc()
     return np.atleast_1d(spsolve(normal, ridge * start - laplacian.T @ constant))

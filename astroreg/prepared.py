@@ -121,11 +121,17 @@ class PreparedPair:
         planes = [_kept(frame, "plane", partial(_plane, frame)) for frame in frames]
         pairs = list(zip(frames, planes, strict=True))
         self.flux = self._fluxes(planes, [_kept(f, "spread", partial(_mean_and_spread, p)) for f, p in pairs])
-        periodic = options.search.periodic
-        self.pyramids = tuple(
-            _kept(f, (x, periodic), partial(Pyramid, p, x, periodic=periodic))
-            for (f, p), x in zip(pairs, self.flux, strict=True)
-        )
+        self.pyramids = tuple(self._pyramid(f, p, x) for (f, p), x in zip(pairs, self.flux, strict=True))
+
+    def _pyramid(self, frame: Frame, plane: Plane, flux: Flux) -> Pyramid:
+        """Return the image at its resolutions; a frame that keeps things keeps the last one made."""
+        periodic = self.options.search.periodic
+        pyramid = None if frame.kept is None else frame.kept.get("pyramid")
+        if pyramid is None or (pyramid.flux, pyramid.periodic) != (flux, periodic):
+            pyramid = Pyramid(plane, flux, periodic=periodic)
+            if frame.kept is not None:
+                frame.kept["pyramid"] = pyramid
+        return pyramid
 
     @property
     def empirical(self) -> bool:

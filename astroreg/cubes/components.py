@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are loaded where they are first used
 
 from astroreg.estimators.noise import noise_variance
 from astroreg.estimators.overlap import Plane
@@ -126,8 +126,8 @@ def _smoothed(cube: Frame, without_mean: bool) -> np.ndarray:
         values = np.where(good, data, 0).astype(float)
         if without_mean and good.any():
             values[good] -= values[good].mean()
-        weight = ndimage.gaussian_filter(good.astype(float), _SMOOTHING, mode="constant")
-        mean = ndimage.gaussian_filter(values, _SMOOTHING, mode="constant")
+        weight = scipy.ndimage.gaussian_filter(good.astype(float), _SMOOTHING, mode="constant")
+        mean = scipy.ndimage.gaussian_filter(values, _SMOOTHING, mode="constant")
         mean = np.divide(mean, weight, out=np.zeros_like(mean), where=weight > 0.5)
         out.append(mean[::_STEP, ::_STEP].ravel())
     return np.array(out)

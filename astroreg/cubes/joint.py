@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are loaded where they are first used
 
 from astroreg.estimators.alignment import Aligner
 from astroreg.estimators.chi_squared import ChiSquaredStep
@@ -115,8 +115,8 @@ def _peak(surface: Surface, index) -> Peak:
 def _rival(surface: Surface, best) -> Peak | None:
     """Return the separate summit that explains the images nearly as well, pixel for pixel."""
     score = np.where(np.isfinite(surface.score), surface.score, -1.0)
-    summits = (score == ndimage.maximum_filter(score, 5)) & (score > _CHANCE * score[best])
-    labels, _ = ndimage.label(score > _HALF * score[best])
+    summits = (score == scipy.ndimage.maximum_filter(score, 5)) & (score > _CHANCE * score[best])
+    labels, _ = scipy.ndimage.label(score > _HALF * score[best])
     apart = np.hypot(surface.x - surface.x[best[1]], (surface.y - surface.y[best[0]])[:, None]) > _APART
     summits &= (labels != labels[best]) | apart
     summits[best] = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are loaded where they are first used
 
 from astroreg.estimators.fixed_pattern import has_spike, without_zero_lag
 from astroreg.estimators.overlap import Plane
@@ -257,9 +257,9 @@ def _rival(surface, score, best):
     overlap gives by chance, are left out.
     """
     finite = np.where(np.isfinite(score), score, -1.0)
-    summits = (finite == ndimage.maximum_filter(finite, 5)) & (finite > _CHANCE * finite[best])
+    summits = (finite == scipy.ndimage.maximum_filter(finite, 5)) & (finite > _CHANCE * finite[best])
     # What hangs together with the peak above half its height is the peak, unless it lies apart.
-    labels, _ = ndimage.label(finite > _HALF * finite[best])
+    labels, _ = scipy.ndimage.label(finite > _HALF * finite[best])
     distance = np.hypot(surface.x - surface.x[best[1]], (surface.y - surface.y[best[0]])[:, None])
     summits &= (labels != labels[best]) | (distance > _APART)
     summits[best] = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import erfc
+import scipy  # its parts are loaded where they are first used
 
 from astroreg.estimators.equations import Equations, Fit
 from astroreg.estimators.fourier import fourier_grid, good_length
@@ -57,7 +57,7 @@ def false_alarm_probability(fit: Fit, box, trials: int) -> float:
 
 def _chance(deviate, count):
     """Return the probability that the highest of `count` pixels' worth of normal deviates exceeds one."""
-    tail = 0.5 * erfc(deviate / np.sqrt(2))
+    tail = 0.5 * scipy.special.erfc(deviate / np.sqrt(2))
     return float(-np.expm1(_OVERSAMPLING * max(count, 1) * np.log1p(-min(tail, 1 - 1e-16))))
 
 

@@ -7,7 +7,7 @@ moved. No sampled beam makes a peak that sharp.
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are loaded where they are first used
 
 _SIGNIFICANT = 8.0  # robust sigmas of the sharpness of the other lags
 # A sampled beam is at least a quarter as sharp one pixel beside its peak (full width 1.5 pixels or more).
@@ -142,7 +142,7 @@ def shared_outliers(reference: np.ndarray, image: np.ndarray, good: np.ndarray |
 def _standing_out(array, good):
     """Return each pixel less the median of its 3 x 3 neighbourhood, in robust sigmas."""
     values = array if good is None else np.where(good, array, np.median(array[good]))
-    difference = values - ndimage.median_filter(values, 3)
+    difference = values - scipy.ndimage.median_filter(values, 3)
     spread = 1.4826 * np.median(np.abs(difference))
     if spread == 0:
         spread = difference.std()

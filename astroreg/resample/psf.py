@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are loaded where they are first used
 
 from astroreg.checks import argument_named
 from astroreg.grids import celestial_wcs, pixel_jacobian
@@ -95,7 +95,7 @@ def _convolved(frame: Frame, own: np.ndarray, wanted: np.ndarray, mapping: np.nd
     y, x = np.mgrid[-half : half + 1, -half : half + 1]
     there = np.tensordot(mapping, np.stack([x, y]), axes=1)
     middle = np.array(wanted.shape) // 2
-    target = ndimage.map_coordinates(
+    target = scipy.ndimage.map_coordinates(
         wanted, [there[1] + middle[0], there[0] + middle[1]], order=3, mode="constant"
     )
     padded = np.pad(own, [(half - n // 2,) * 2 for n in own.shape])

@@ -13,8 +13,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy  # its parts are loaded where they are first used
 from astropy.nddata import NDData, VarianceUncertainty
-from scipy import ndimage
 
 from astroreg.checks import parse_flag, parse_positive
 from astroreg.grids import NODES, GridMap, Window, celestial_wcs, map_pixels, shifted_wcs
@@ -283,14 +283,14 @@ def _inverse_area(grid: GridMap) -> np.ndarray | float:
     ratio = grid.area_ratio()
     ratio = fill_bad(np.nan_to_num(ratio), ~np.isfinite(ratio), smooth=False)
     # A median over 3 x 3 nodes replaces the spikes where a longitude jumps by 360 degrees.
-    usual = ndimage.median_filter(ratio, 3)
+    usual = scipy.ndimage.median_filter(ratio, 3)
     ratio = np.where(np.abs(ratio - usual) > 0.3 * usual, usual, ratio)
     middle = np.median(ratio)
     if np.ptp(ratio) < 1e-3 * middle:
         return 1 / float(middle)
     ny, nx = grid.window.shape
     rows, columns = (np.linspace(0, NODES - 1, 2 * n + 1)[1::2] for n in (ny, nx))
-    return 1 / ndimage.map_coordinates(ratio, np.meshgrid(rows, columns, indexing="ij"), order=1)
+    return 1 / scipy.ndimage.map_coordinates(ratio, np.meshgrid(rows, columns, indexing="ij"), order=1)
 
 
 def _aliased(sigma: float) -> float:
@@ -314,7 +314,9 @@ def _squared_weights() -> np.ndarray:
     impulse[40] = 1
     phase = np.linspace(0, 1, 101)
     at = phase[:, None] + np.arange(10, 71)
-    return np.sum(ndimage.map_coordinates(impulse, [at.ravel()], order=ORDER).reshape(at.shape) ** 2, axis=1)
+    return np.sum(
+        scipy.ndimage.map_coordinates(impulse, [at.ravel()], order=ORDER).reshape(at.shape) ** 2, axis=1
+    )
 
 
 def _spline_gain(grid: GridMap, source_wcs, target_wcs) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-from scipy.sparse import coo_array
+import scipy  # its parts are loaded where they are first used
 
 from astroreg.stack.geometry import Layout
 
@@ -60,7 +60,9 @@ def _thinned(
     # Between pairs as good as each other chance decides, so that no image is far from any other.
     order = np.round(overlaps / SAME_OVERLAP) + 0.5 * np.random.default_rng(0).random(len(pairs))
     i, j = np.array(pairs).T
-    tree = minimum_spanning_tree(coo_array((order.max() + 1 - order, (i, j)), shape=(n_images, n_images)))
+    tree = minimum_spanning_tree(
+        scipy.sparse.coo_array((order.max() + 1 - order, (i, j)), shape=(n_images, n_images))
+    )
     kept = set(zip(*(axis.tolist() for axis in tree.nonzero()), strict=True))
     degree = np.zeros(n_images, int)
     for first, second in kept:
@@ -91,7 +93,7 @@ def component_of(n_nodes: int, edges: np.ndarray, node: int | None) -> np.ndarra
     i, j = np.asarray(edges, int).reshape(-1, 2).T
     from scipy.sparse.csgraph import connected_components
 
-    graph = coo_array((np.ones(len(i)), (i, j)), shape=(n_nodes, n_nodes))
+    graph = scipy.sparse.coo_array((np.ones(len(i)), (i, j)), shape=(n_nodes, n_nodes))
     _, labels = connected_components(graph, directed=False)
     wanted = labels[node] if node is not None else np.bincount(labels).argmax()
     return labels == wanted

@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import scipy  # its parts are loaded where they are first used
 from astropy.coordinates import BaseCoordinateFrame
-from scipy import ndimage
 
 from astroreg.estimators.noise import noise_variance
 from astroreg.grids import celestial_wcs
@@ -140,7 +140,7 @@ def _information(frame: Frame) -> np.ndarray:
     if not weight.any():  # noiseless: only ratios matter
         weight[good] = 1.0
     filled = np.where(good, frame.data, np.median(frame.data[good])).astype(float)
-    gradient = [ndimage.gaussian_filter(filled, SMOOTHING, order=order) for order in ((0, 1), (1, 0))]
+    gradient = [scipy.ndimage.gaussian_filter(filled, SMOOTHING, order=order) for order in ((0, 1), (1, 0))]
     noise = NOISE_IN_GRADIENT * np.count_nonzero(weight) / CELLS**2
     xx, xy, yy = (
         _sums(gradient[i] * gradient[j] * weight) - (noise if i == j else 0)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy  # its parts are loaded where they are first used
 
 __all__ = ["MODELS", "Fit", "choose", "fit_model", "misfit", "probability_by_chance", "without_outliers"]
 
@@ -166,7 +166,7 @@ def probability_by_chance(simple: Fit, wide: Fit, excess: float = 1.0) -> float:
     float
         From the distribution of chi-squared.
     """
-    return float(special.chdtrc(simple.dof - wide.dof, max((simple.chi2 - wide.chi2) / excess, 0.0)))
+    return float(scipy.special.chdtrc(simple.dof - wide.dof, max((simple.chi2 - wide.chi2) / excess, 0.0)))
 
 
 def choose(fits: Mapping[str, Fit]) -> str:
@@ -206,7 +206,7 @@ def choose(fits: Mapping[str, Fit]) -> str:
 
 def misfit(fit: Fit) -> bool:
     """Whether chi-squared is far too large for a model that holds."""
-    return fit.dof > 0 and bool(special.chdtrc(fit.dof, fit.chi2) < MISFIT)
+    return fit.dof > 0 and bool(scipy.special.chdtrc(fit.dof, fit.chi2) < MISFIT)
 
 
 def without_outliers(

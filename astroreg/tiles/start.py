@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are loaded where they are first used
 
 from astroreg.estimators.correlation import correlation_surface
 from astroreg.estimators.overlap import Plane
@@ -163,8 +163,8 @@ def _warped(blocks: tuple[np.ndarray, np.ndarray], matrix: np.ndarray, middle: n
     data, weight = blocks
     by_index, centre = matrix[::-1, ::-1], middle[::-1]
     options = {"offset": centre - by_index @ centre, "order": 1, "mode": "constant", "cval": 0.0}
-    total = ndimage.affine_transform(data * weight, by_index, **options)
-    weight = ndimage.affine_transform(weight, by_index, **options)
+    total = scipy.ndimage.affine_transform(data * weight, by_index, **options)
+    weight = scipy.ndimage.affine_transform(weight, by_index, **options)
     return np.divide(total, weight, out=np.zeros_like(total), where=weight > 1e-6), weight
 
 
@@ -178,6 +178,6 @@ def _filtered(data: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _smoothed(data: np.ndarray, good: np.ndarray, sigma: float) -> np.ndarray:
-    weight = ndimage.gaussian_filter(good.astype(float), sigma)
-    total = ndimage.gaussian_filter(data, sigma)
+    weight = scipy.ndimage.gaussian_filter(good.astype(float), sigma)
+    total = scipy.ndimage.gaussian_filter(data, sigma)
     return np.divide(total, weight, out=np.zeros_like(total), where=weight > 1e-3)
