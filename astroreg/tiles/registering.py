@@ -11,7 +11,7 @@ from typing import Any
 from astropy import units as u
 
 from astroreg.align.noise import with_noise
-from astroreg.checks import parse_callable, parse_choice, parse_flag, parse_positive
+from astroreg.checks import parse_callable, parse_choice, parse_flag, parse_fraction, parse_positive
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag
 from astroreg.grids import celestial_wcs
@@ -119,6 +119,8 @@ def register_tiles(
     passes = parse_positive(iterations, argument="iterations", integer=True)
     for flag, argument in ((fit_scale, "fit_scale"), (fit_background, "fit_background")):
         parse_flag(True if flag is None else flag, argument)
+    if min_overlap is not None:
+        min_overlap = parse_fraction(min_overlap, argument="min_overlap")
     first, second = prepare_pair(
         reference, image, fit_scale=fit_scale is not False, reference_hdu=reference_hdu, image_hdu=image_hdu
     )
