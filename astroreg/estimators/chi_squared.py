@@ -24,7 +24,6 @@ _TOLERANCE = 0.01  # of the shift's error: where the iteration stops
 _OVERSHOT = 0.5  # of the step before, back: the steps are too long
 _ACCEPTED = 0.05  # of the error: a last step this short counts as converged
 _ALIGNED = 0.1  # pixels: nearer than this the filter and the slope are those of the solution
-_WIDE = 400  # pixels a side
 _GAP_STEP = 0.01  # pixels: the bias of gaps is as smooth as the low-pass
 _SCALE_STEP = 1e-4  # in log scale: a smaller one changes no weight that matters
 _GAP_REACH = 32  # pixels: side of half the canvas on which the kernels of a gap are laid out
@@ -45,9 +44,6 @@ class ChiSquaredStep:
         self.aligner = aligner
         self.free = aligner.free
         self._known_bias = (np.full(2, np.inf), None, np.zeros(2))
-        inside = aligner.overlap.usable[aligner.overlap.box].shape
-        # Of so many pixels those beside an edge are few: the first prediction of what is beyond it serves.
-        self._wide = not aligner.overlap.has_holes and min(inside) >= _WIDE
         self.set_noise()
 
     def set_noise(self):
@@ -230,7 +226,7 @@ class ChiSquaredStep:
             self._move(share_of_step * step, centre)
             if iteration and (last <= _TOLERANCE or np.abs(step[:2]).max() < shortest):
                 break
-            if not (iteration and self._wide):
+            if not (iteration and aligner.overlap.wide):
                 sky = self.sky(aligned) if aligner.overlap.has_holes else None
                 aligner.predict(sky, centre, spectrum)
         return equations, last <= _ACCEPTED

@@ -15,6 +15,7 @@ MARGIN = 16
 # The outermost rows of the overlap are touched most by what is only predicted beyond it: no weight for them.
 # So many of them, from each signal-to-noise ratio on: the fainter the noise, the farther that is felt.
 _EDGES = ((0.0, 1), (60.0, 2), (150.0, 3))
+_WIDE = 400  # pixels a side
 _LARGEST_EDGE = 1 / 16  # of a side
 
 
@@ -96,6 +97,12 @@ class Overlap:
     def has_holes(self) -> bool:
         """Whether a pixel inside the overlap is bad."""
         return bool(self.hole.any())
+
+    @cached_property
+    def wide(self) -> bool:
+        """Whether those beside an edge are few of the pixels: one prediction of what is beyond it serves."""
+        sides = [s.indices(n) for s, n in zip(self.box, self.usable.shape, strict=True)]
+        return not self.has_holes and min(last - first for first, last, _ in sides) >= _WIDE
 
     @property
     def gaps(self) -> tuple[np.ndarray, np.ndarray]:

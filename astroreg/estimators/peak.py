@@ -82,7 +82,7 @@ class PeakStep:
         """Iterate until the peak stands at zero; return the images there and the last step's length."""
         aligner, grid = self.aligner, self.aligner.grid
         last, before, known_at = np.inf, np.zeros(2), aligner.fraction
-        for _ in range(_ITERATIONS):
+        for iteration in range(_ITERATIONS):
             aligned = aligner.align()
             share = self._noise()[2]
             sky = aligned.a + grid.dtype.type(share) * aligned.residual
@@ -97,6 +97,8 @@ class PeakStep:
             aligner.fraction = self._on_samples(aligner.fraction + longer * step)
             if last < max(self.tolerance, _ENOUGH * self._rough_error(cross)):
                 break
+            if iteration and aligner.overlap.wide:
+                continue
             centre = self._mean(sky)
             aligner.predict(sky, centre, grid.forward(sky - grid.dtype.type(centre)))
         return aligned, last
