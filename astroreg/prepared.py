@@ -11,7 +11,7 @@ import numpy as np
 from astropy import units as u
 
 from astroreg.checks import parse_flag
-from astroreg.estimators.correlation import Coarse, delta_chi2_of
+from astroreg.estimators.correlation import Coarse, Peak, delta_chi2_of
 from astroreg.estimators.decimation import Flux
 from astroreg.estimators.delta_chi2 import delta_chi2_map
 from astroreg.estimators.equations import Fit
@@ -24,7 +24,7 @@ from astroreg.inputs import Frame, parse_boundary, parse_choice, parse_fraction,
 from astroreg.memory import require_memory
 from astroreg.results import DeltaChi2Map, RivalPeak, ShiftResult
 
-__all__ = ["Options", "PreparedPair", "prepare"]
+__all__ = ["Options", "PreparedPair", "chi2_flag", "prepare", "rival_flag"]
 
 # A match that unrelated images would give more often than this is no match.
 _FALSE_ALARM = 1e-3
@@ -262,25 +262,30 @@ class PreparedPair:
             flags |= ShiftFlag.LOW_SNR
         if flags & ShiftFlag.NO_SIGNAL:
             return flags
-        return flags | self._rival_flag() | self._chi2_flag(fit)
+        flags |= rival_flag(coarse.peak, coarse.rival)
+        if self.empirical:
+            return flags
+        return flags | chi2_flag(fit.chi2, fit.n_pixels - fit.n_parameters, fit.scatter_ratio)
 
-    def _rival_flag(self) -> ShiftFlag:
-        peak, rival = self.coarse.peak, self.coarse.rival
-        if rival is None:
-            return ShiftFlag(0)
-        height = (rival.score / rival.overlap) / (peak.score / peak.overlap)
-        close = delta_chi2_of(peak, rival) < _RIVAL_DELTA_CHI2 or height > _RIVAL_HEIGHT
-        return ShiftFlag.RIVAL_PEAK if close else ShiftFlag(0)
 
-    def _chi2_flag(self, fit: Fit) -> ShiftFlag:
-        dof = fit.n_pixels - fit.n_parameters
-        if self.empirical or dof <= 0:
-            return ShiftFlag(0)
-        excess = abs(fit.chi2 / dof - 1)
-        bad = excess > max(_CHI2_SLACK, 5 * np.sqrt(2 / dof))
-        # Correlated noise keeps its chi-squared, but not the errors: the residuals' own scatter shows it.
-        bad = bad or not 1 / _SCATTER_SLACK < fit.scatter_ratio < _SCATTER_SLACK
-        return ShiftFlag.BAD_CHI2 if bad and fit.chi2 > _IDENTICAL * dof else ShiftFlag(0)
+def rival_flag(peak: Peak, rival: Peak | None) -> ShiftFlag:
+    """Return ``RIVAL_PEAK`` where another shift is nearly as likely as the best, else no flag."""
+    if rival is None:
+        return ShiftFlag(0)
+    height = (rival.score / rival.overlap) / (peak.score / peak.overlap)
+    close = delta_chi2_of(peak, rival) < _RIVAL_DELTA_CHI2 or height > _RIVAL_HEIGHT
+    return ShiftFlag.RIVAL_PEAK if close else ShiftFlag(0)
+
+
+def chi2_flag(chi2: float, dof: float, scatter_ratio: float) -> ShiftFlag:
+    """Return ``BAD_CHI2`` where the residuals are not what the attached noise promises, else no flag."""
+    if dof <= 0:
+        return ShiftFlag(0)
+    excess = abs(chi2 / dof - 1)
+    bad = excess > max(_CHI2_SLACK, 5 * np.sqrt(2 / dof))
+    # Correlated noise keeps its chi-squared, but not the errors: the residuals' own scatter shows it.
+    bad = bad or not 1 / _SCATTER_SLACK < scatter_ratio < _SCATTER_SLACK
+    return ShiftFlag.BAD_CHI2 if bad and chi2 > _IDENTICAL * dof else ShiftFlag(0)
 
 
 def _kept(frame: Frame, key: Any, make: Callable[[], Any]) -> Any:

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy  # its parts are loaded where they are first used
 
 from astroreg.estimators.alignment import Aligner
 from astroreg.estimators.chi_squared import ChiSquaredStep
-from astroreg.estimators.correlation import Peak, Surface, correlation_surface, delta_chi2_of
+from astroreg.estimators.correlation import Peak, Surface, correlation_surface, peak_at, rival_of
 from astroreg.estimators.covariance import correlation_length, empirical_scatter, sandwich
 from astroreg.estimators.equations import Equations
 from astroreg.estimators.overlap import Overlap, Plane, make_overlap
@@ -27,7 +26,6 @@ _TOLERANCE = 2e-3  # of the shift's error
 _ACCEPTED = 0.05  # of the error: a last step this short counts as converged
 _FEWEST = 16  # pixels
 _RECENTRE, _RECENTRINGS, _FARTHEST = 0.55, 5, 12
-_HALF, _CHANCE, _APART = 0.5, 0.3, 4
 
 
 @dataclass(frozen=True)
@@ -99,30 +97,7 @@ def joint_search(
     at_bound = bool(not near.all() or near.size < 9) and not periodic
     # For the peaks' records; a correlation coefficient of all pairs together has no use.
     joint = Surface(first.x, first.y, rho[0], score, first.overlap)
-    return JointPeaks(_peak(joint, best), _rival(joint, best), at_bound, trials)
-
-
-def _peak(surface: Surface, index) -> Peak:
-    j, i = index
-    return Peak(
-        np.array([surface.x[i], surface.y[j]], float),
-        float(surface.score[j, i]),
-        float(surface.rho[j, i]),
-        float(surface.overlap[j, i]),
-    )
-
-
-def _rival(surface: Surface, best) -> Peak | None:
-    """Return the separate summit that explains the images nearly as well, pixel for pixel."""
-    score = np.where(np.isfinite(surface.score), surface.score, -1.0)
-    summits = (score == scipy.ndimage.maximum_filter(score, 5)) & (score > _CHANCE * score[best])
-    labels, _ = scipy.ndimage.label(score > _HALF * score[best])
-    apart = np.hypot(surface.x - surface.x[best[1]], (surface.y - surface.y[best[0]])[:, None]) > _APART
-    summits &= (labels != labels[best]) | apart
-    summits[best] = False
-    peak = _peak(surface, best)
-    rivals = [_peak(surface, tuple(index)) for index in np.argwhere(summits)]
-    return min(rivals, key=lambda rival: delta_chi2_of(peak, rival), default=None)
+    return JointPeaks(peak_at(joint, score, best), rival_of(joint, score, best), at_bound, trials)
 
 
 @dataclass(frozen=True)

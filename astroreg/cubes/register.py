@@ -23,15 +23,12 @@ from astroreg.estimators.overlap import Plane, make_overlap
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag, describe
 from astroreg.methods import chi2_shift
+from astroreg.prepared import chi2_flag, rival_flag
 from astroreg.results import RivalPeak, ShiftResult
 
 __all__ = ["CubeFit", "register_cube", "searched"]
 
 _FALSE_ALARM = 1e-3
-_RIVAL_DELTA_CHI2, _RIVAL_HEIGHT = 25.0, 0.9
-_CHI2_SLACK = 0.2
-_SCATTER_SLACK = 2.0
-_IDENTICAL = 1e-9  # residuals that are nothing but rounding: one cube given twice
 _SMALL_OVERLAP = 1.2
 _LARGEST_ERROR = 1.0  # pixels
 _LONGEST_SIDE = 256  # blocks a side of the search
@@ -270,25 +267,10 @@ class CubeFit:
             flags |= ShiftFlag.NOT_CONVERGED
         if not np.sqrt(np.diag(fit.covariance).max()) < _LARGEST_ERROR:
             flags |= ShiftFlag.LOW_SNR
-        return flags | self._rival_flag() | self._chi2_flag()
-
-    def _rival_flag(self) -> ShiftFlag:
-        peak, rival = self.peaks.peak, self.peaks.rival
-        if rival is None:
-            return ShiftFlag(0)
-        height = (rival.score / rival.overlap) / (peak.score / peak.overlap)
-        close = delta_chi2_of(peak, rival) < _RIVAL_DELTA_CHI2 or height > _RIVAL_HEIGHT
-        return ShiftFlag.RIVAL_PEAK if close else ShiftFlag(0)
-
-    def _chi2_flag(self) -> ShiftFlag:
-        fit = self.fit
-        dof = fit.n_pixels.sum() - fit.n_parameters
-        if self.empirical or dof <= 0:
-            return ShiftFlag(0)
-        excess = abs(fit.chi2.sum() / dof - 1)
-        bad = excess > max(_CHI2_SLACK, 5 * np.sqrt(2 / dof))
-        bad = bad or not 1 / _SCATTER_SLACK < fit.scatter_ratio < _SCATTER_SLACK
-        return ShiftFlag.BAD_CHI2 if bad and fit.chi2.sum() > _IDENTICAL * dof else ShiftFlag(0)
+        flags |= rival_flag(peaks.peak, peaks.rival)
+        if self.empirical:
+            return flags
+        return flags | chi2_flag(fit.chi2.sum(), fit.n_pixels.sum() - fit.n_parameters, fit.scatter_ratio)
 
 
 def searched(references: list, images: list, how: Any, *, either_sign: bool = False) -> JointPeaks:

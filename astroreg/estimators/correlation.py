@@ -211,8 +211,8 @@ def coarse_shift(
     neighbours = allowed[max(0, j - 1) : j + 2, max(0, i - 1) : i + 2]
     at_bound = bool(not neighbours.all() or neighbours.size < 9) and not periodic
     return Coarse(
-        _peak(surface, score, best),
-        _rival(surface, score, best),
+        peak_at(surface, score, best),
+        rival_of(surface, score, best),
         at_bound=at_bound,
         fixed_pattern=bool(pattern or aside),
         set_aside=bool(aside),
@@ -239,7 +239,8 @@ def _largest(score, surface):
     return tuple(candidates[int(np.argmin(length))])
 
 
-def _peak(surface, score, index):
+def peak_at(surface: Surface, score: np.ndarray, index) -> Peak:
+    """Return the record of the shift at one index (row, column) of a surface."""
     j, i = index
     return Peak(
         np.array([surface.x[i], surface.y[j]], float),
@@ -249,7 +250,7 @@ def _peak(surface, score, index):
     )
 
 
-def _rival(surface, score, best):
+def rival_of(surface: Surface, score: np.ndarray, best) -> Peak | None:
     """Return the local maximum that explains the images nearly as well as the best, pixel for pixel.
 
     Scores grow with the overlap, so that a repeated pattern's other periods, just as good, have lower
@@ -265,8 +266,8 @@ def _rival(surface, score, best):
     summits[best] = False
     if not summits.any():
         return None
-    candidates = [_peak(surface, score, tuple(index)) for index in np.argwhere(summits)]
-    peak = _peak(surface, score, best)
+    candidates = [peak_at(surface, score, tuple(index)) for index in np.argwhere(summits)]
+    peak = peak_at(surface, score, best)
     return min(candidates, key=lambda rival: delta_chi2_of(peak, rival))
 
 

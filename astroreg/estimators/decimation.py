@@ -22,7 +22,7 @@ ROLL_OFF = 0.3  # width of the flank, in units of the coarser pixels' sampling f
 _REACH = 8  # coarser pixels: beyond it the low-pass' kernel has fallen to a thousandth
 _TILE = 480  # pixels a side that are made into coarser ones at once: a tile stays in the processor's memory
 DROPPED = 2  # coarser pixels at each edge, which look beyond it
-_GOOD_SHARE = 0.75  # of a block's pixels: the others are filled from their neighbours
+GOOD_SHARE = 0.75  # of a block's pixels: the others are filled from their neighbours
 
 
 def block_sums(array: np.ndarray, block: int) -> np.ndarray:
@@ -192,7 +192,7 @@ def _noise_of_blocks(plane, block, flux, inside, dtype):
             return float(variance * unit), None
         return (block_sums(variance, block)[inside] * (unit / block**2)).astype(dtype), None
     count = block_sums(good, block)[inside]
-    enough = count >= _GOOD_SHARE * block**2
+    enough = count >= GOOD_SHARE * block**2
     if not np.ndim(variance):
         return float(variance * unit), enough
     total = block_sums(np.where(good, variance, 0), block)[inside]

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from astroreg.estimators.decimation import ROLL_OFF, amplitude, block_sums, fill_bad
+from astroreg.estimators.decimation import GOOD_SHARE, ROLL_OFF, amplitude, block_sums, fill_bad
 from astroreg.estimators.fourier import fourier_grid
 from astroreg.estimators.overlap import overlap_extent
 from astroreg.estimators.taylor import taylor_peak
-from astroreg.estimators.template import Spectra, taper
+from astroreg.estimators.template import Spectra, summed_spectra, taper
 
 _WINDOW = 240  # pixels a side
 _WINDOWS = 4  # those of the most structure
@@ -62,15 +62,13 @@ def survey(reference, image, shift, block: int) -> Survey | None:
         None where the overlap is smaller than a window or the windows do not fit together.
     """
     shift = np.asarray(shift, float)
-    whole = np.rint(shift).astype(int)
-    if min(high - low for low, high in overlap_extent(reference.shape, image.shape, whole)) < _WINDOW:
-        return None
-    corners = _corners(image, overlap_extent(reference.shape, image.shape, whole), block)
+    corners = None
     for _ in range(_TRIALS):
         whole = np.rint(shift).astype(int)
         extent = overlap_extent(reference.shape, image.shape, whole)
         if min(high - low for low, high in extent) < _WINDOW:
             return None
+        corners = corners or _corners(image, extent, block)
         windows = [_pair(reference, image, corner, extent, whole) for corner in corners]
         spectra = _spectra(windows)
         step = _step(spectra)
@@ -114,13 +112,9 @@ def _spectra(windows):
     """Return the summed spectra of tapered windows; what is bad is filled from its neighbours."""
     shape, dtype = windows[0][1].shape, windows[0][1].data.dtype
     grid, window = fourier_grid(shape, dtype), taper(shape).astype(dtype)
-    cross, power, norm = 0, 0, float(window.sum())
-    for pair in windows:
-        fa, fb = (grid.forward(_tapered(plane, window, norm)) for plane in pair)
-        cross = cross + fa.conj() * fb
-        mean = 0.5 * (fa + fb)
-        power = power + (mean.real**2 + mean.imag**2)
-    return Spectra(grid, cross, power, len(windows) * float((window**2).sum()))
+    norm = float(window.sum())
+    pairs = [tuple(_tapered(plane, window, norm) for plane in pair) for pair in windows]
+    return summed_spectra(grid, pairs, 0.5, len(pairs) * float((window**2).sum()))
 
 
 def _tapered(plane, window, norm):
@@ -163,7 +157,7 @@ def _retained(windows):
             fine += float((good / safe).sum(dtype=float))
             count = block_sums(good, block)
             total = block_sums(np.where(good, safe, 0), block)
-            enough = count >= 0.75 * block**2
+            enough = count >= GOOD_SHARE * block**2
             coarse += float((enough * block**2 * count / np.where(total > 0, total, 1)).sum())
         out[block] = coarse / fine if fine > 0 else 0.0
     return out

@@ -120,7 +120,7 @@ def tapered_spectra(a: np.ndarray, b: np.ndarray, share: float, box, grid: Fouri
         centre = _centre(window, a[box], b[box], share)
         for out, x in zip(padded, (a, b), strict=True):
             np.multiply(x[box] - centre, window, out=out[box])
-        return _summed(grid, [tuple(padded)], share, float((window**2).sum()))
+        return summed_spectra(grid, [tuple(padded)], share, float((window**2).sum()))
     side = tuple(min(_WINDOW, n) for n in shape)
     window = taper(side).astype(a.dtype)
     small = fourier_grid(side, a.dtype)
@@ -135,7 +135,7 @@ def tapered_spectra(a: np.ndarray, b: np.ndarray, share: float, box, grid: Fouri
             part = (slice(j, j + side[0]), slice(i, i + side[1]))
             centre = _centre(window, a[part], b[part], share)
             pairs.append(tuple((x[part] - centre) * window for x in (a, b)))
-    return _summed(small, pairs, share, len(pairs) * float((window**2).sum()))
+    return summed_spectra(small, pairs, share, len(pairs) * float((window**2).sum()))
 
 
 def _centre(window, a, b, share):
@@ -144,7 +144,7 @@ def _centre(window, a, b, share):
     return window.dtype.type((mean_a + share * (mean_b - mean_a)) / float(window.sum(dtype=float)))
 
 
-def _summed(grid, pairs, share, weight):
+def summed_spectra(grid: FourierGrid, pairs, share: float, weight: float) -> Spectra:
     """Return the spectra of pairs of tapered windows."""
     cross, power = 0, 0
     for a, b in pairs:

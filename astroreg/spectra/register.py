@@ -18,7 +18,7 @@ from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag, describe
 from astroreg.inputs import Frame, parse_boundary, parse_choice, parse_fraction, parse_max_shift
 from astroreg.inputs.many_axes import as_spectrum, axes_of, in_one_unit
-from astroreg.prepared import Options, PreparedPair
+from astroreg.prepared import Options, PreparedPair, chi2_flag, rival_flag
 from astroreg.results import RivalPeak
 from astroreg.spectra.axis import SpectralAxis, spectral_axis
 from astroreg.spectra.fit import SpectralFit, delta_chi2_curve, fit_at
@@ -255,7 +255,11 @@ class SpectralPair(PreparedPair):
             flags |= ShiftFlag.SMALL_OVERLAP
         if not found.fit.converged:
             flags |= ShiftFlag.NOT_CONVERGED
-        return flags | self._rival_flag() | self._chi2_flag(found.fit)
+        flags |= rival_flag(self.coarse.peak, self.coarse.rival)
+        if self.empirical:
+            return flags
+        fit = found.fit
+        return flags | chi2_flag(fit.chi2, fit.n_pixels - fit.n_parameters, fit.scatter_ratio)
 
     def _compare_grids(self, result: SpectralShift) -> None:
         """Warn where one shift of pixels does not hold along the whole axis."""
