@@ -87,6 +87,8 @@ class Aligned:
     @cached_property
     def b(self) -> np.ndarray:
         """The image."""
+        if "a" in self.__dict__ and "residual" in self.__dict__:
+            return self.a + self.residual
         return self.grid.inverse(self.spectrum_b)
 
     @cached_property

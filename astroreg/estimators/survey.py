@@ -14,12 +14,15 @@ from astroreg.estimators.decimation import GOOD_SHARE, ROLL_OFF, amplitude, bloc
 from astroreg.estimators.fourier import fourier_grid
 from astroreg.estimators.overlap import overlap_extent
 from astroreg.estimators.taylor import taylor_peak
-from astroreg.estimators.template import Spectra, summed_spectra, taper
+from astroreg.estimators.template import Spectra, filter_on, summed_spectra, taper
 
 _WINDOW = 240  # pixels a side
 _WINDOWS = 4  # those of the most structure
 _MOST_A_SIDE = 8  # windows from which they are chosen
-_TRIALS = 4  # times that the windows are brought together again
+_TRIALS = 5  # times that the windows are brought together again
+_ASTRAY = 1.5  # blocks that a search on them may be wrong
+_HIGH = 0.4  # cycles a pixel
+_LEAST = 0.01  # of a frequency: an image may be white
 _COMPLETE = 0.97  # of the information: an error larger by 1.5 per cent is the same error
 _SMALLEST = 128  # coarser pixels a side: an image is not made smaller than this
 _BLOCKS = (16, 12, 10, 8, 6, 5, 4, 3, 2)  # tried in this order
@@ -62,16 +65,21 @@ def survey(reference, image, shift, block: int) -> Survey | None:
         None where the overlap is smaller than a window or the windows do not fit together.
     """
     shift = np.asarray(shift, float)
-    corners = None
+    corners, seen, start = None, 1, shift
     for _ in range(_TRIALS):
         whole = np.rint(shift).astype(int)
         extent = overlap_extent(reference.shape, image.shape, whole)
         if min(high - low for low, high in extent) < _WINDOW:
             return None
         corners = corners or _corners(image, extent, block)
-        windows = [_pair(reference, image, corner, extent, whole) for corner in corners]
+        windows = [_pair(reference, image, corner, extent, whole) for corner in corners[:seen]]
         spectra = _spectra(windows)
         step = _step(spectra)
+        if seen == 1 and seen < len(corners):
+            # One window says how far the search was wrong: by no more than its blocks.
+            seen = len(corners)
+            shift = whole + step if np.abs(step).max() <= _ASTRAY * block else start
+            continue
         shift = whole + step
         if np.abs(step).max() <= 0.5:
             turned = spectra.cross * spectra.grid.phase(-step)
@@ -129,7 +137,8 @@ def _tapered(plane, window, norm):
 def _step(spectra):
     """Return where the windows' common correlation peaks, to a part of a pixel."""
     grid = spectra.grid
-    surface = grid.inverse(spectra.cross)
+    cross = spectra.cross * _loud(spectra)
+    surface = grid.inverse(cross)
     j, i = np.unravel_index(int(surface.argmax()), surface.shape)
     whole = np.array(
         [
@@ -137,7 +146,16 @@ def _step(spectra):
             (j + grid.shape[0] // 2) % grid.shape[0] - grid.shape[0] // 2,
         ]
     )
-    return whole + taylor_peak(spectra.cross * grid.phase(-whole), grid)
+    return whole + taylor_peak(cross * grid.phase(-whole), grid)
+
+
+def _loud(spectra):
+    """Return how far each frequency stands out of the level at the highest, which noise has everywhere."""
+    k, _, power = spectra.rings()
+    # A ring's own power grows with its circumference.
+    mean = power / np.maximum(k, k[k > 0].min(initial=1))
+    level = float(np.median(mean[k > _HIGH])) if (k > _HIGH).any() else 0.0
+    return filter_on(spectra.grid, k, np.clip(1 - level / mean, _LEAST, 1))
 
 
 def _retained(windows):

@@ -19,10 +19,10 @@ _WINDOW, _WINDOWS_A_SIDE = 240, 3
 
 def taper(shape: tuple[int, int], fraction: float = _TAPER) -> np.ndarray:
     """Return a window that is 1 inside and falls to 0 at the edges, as a cosine."""
-    return np.outer(*(_raised_edges(n, fraction) for n in shape))
+    return np.outer(*(raised_edges(n, fraction) for n in shape))
 
 
-def _raised_edges(n, fraction):
+def raised_edges(n, fraction):
     """Return 1 with half a cosine at either end, over `fraction` of the length in all, nowhere zero."""
     edge = max(1, int(fraction * (n + 1) / 2))
     rise = 0.5 * (1 - np.cos(np.pi * np.arange(1, edge + 1) / (edge + 1)))
