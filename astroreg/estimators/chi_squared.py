@@ -77,13 +77,11 @@ class ChiSquaredStep:
         return aligned.a + self.share * aligned.residual
 
     def centred(self, aligned: Aligned, centre: float | None) -> tuple[float, np.ndarray]:
-        """Return the level of the sky (its weighted mean where not given) and the transform of the rest."""
+        """Return the level of the sky (the canvas' mean where not given) and the transform of the rest."""
         grid, uniform = self.aligner.grid, not np.ndim(self.share)
-        if centre is None or not uniform:
-            sky = self.sky(aligned)
-            if centre is None:
-                centre = float(np.einsum("ij,ij->", self.weight, sky)) / self.total_weight
-        spectrum = aligned.mean_spectrum(self.share) if uniform else grid.forward(sky)
+        spectrum = aligned.mean_spectrum(self.share) if uniform else grid.forward(self.sky(aligned))
+        if centre is None:
+            centre = float(spectrum[0, 0].real) / (grid.shape[0] * grid.shape[1])
         spectrum[0, 0] -= centre * grid.shape[0] * grid.shape[1]
         return centre, spectrum
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.polynomial import chebyshev
 
@@ -68,17 +70,22 @@ def _profiled(equations):
     return templates
 
 
+@lru_cache(maxsize=1)
+def _polynomial():
+    """Return nodes between -1 and 1, the matrix from values there to the samples, the derivative at zero."""
+    nodes = chebyshev.chebpts1(_NODES)
+    inverse = np.linalg.inv(chebyshev.chebvander(nodes, _NODES - 1))
+    derivative = np.array([chebyshev.chebval(0, chebyshev.chebder(c)) for c in inverse.T])
+    return nodes, chebyshev.chebvander(np.linspace(-1, 1, _SAMPLES), _NODES - 1) @ inverse, derivative
+
+
 def _evaluate(spectra, aligned, grid, reach):
     """Return sum t (b - a) with the images moved apart by every shift of the map, less its value at zero.
 
     And its slope there, (equation, axis).
     """
-    nodes = chebyshev.chebpts1(_NODES)
+    nodes, to_samples, derivative = _polynomial()
     x, y = (nodes * r for r in reach)
-    fine = [np.linspace(-1, 1, _SAMPLES)] * 2
-    inverse = np.linalg.inv(chebyshev.chebvander(nodes, _NODES - 1))
-    # Derivatives at zero of a polynomial given at the nodes.
-    derivative = np.array([chebyshev.chebval(0, chebyshev.chebder(c)) for c in inverse.T])
     out, slope = [], []
     for template in spectra:
         spectrum = template.conj()
@@ -89,5 +96,5 @@ def _evaluate(spectra, aligned, grid, reach):
         slope.append(
             [derivative @ exact[_NODES // 2] / reach[0], derivative @ exact[:, _NODES // 2] / reach[1]]
         )
-        out.append(chebyshev.chebgrid2d(*fine, inverse @ exact @ inverse.T))
+        out.append(to_samples @ exact @ to_samples.T)
     return np.array(out), np.array(slope)

@@ -20,10 +20,11 @@ from astroreg.estimators.template import raised_edges
 
 _ITERATIONS = 30
 _TAPER = 0.1  # of each side of the overlap: less leaks at the edges, more throws information away
-_ACCEPTED = 0.05  # of the error: a last step this short counts as converged
+_ACCEPTED = 0.1  # of the error: a last step this short counts as converged
 _DENIED = 2.0  # times the variance that the attached noise promises: it is not the residuals'
 _ENOUGH = 0.01  # of the error: where the iteration stops
-_LEFT = 1 / 50  # of a step: what is to come where the overlap is wide, and the few pixels of its edges known
+_SHORT = 4.0  # errors: where the overlap is wide, a step no longer than this is the last
+_LEFT = 1 / 50  # of such a step: what is to come after it
 _ALIGNED = 0.1  # pixels: nearer than this the filter, which serves the prediction of gaps here, stays
 
 # (cross-spectrum, grid) -> (x, y) of the correlation's peak
@@ -60,6 +61,8 @@ class PeakStep:
         inner = self.window > 0
         if not overlap.periodic:
             inner[1:-1, 1:-1] &= inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
+        # The taper does away with the edges, but not with holes.
+        self.wide = overlap.wide and not overlap.has_holes
         self.usable = overlap.has_reference & overlap.has_image & inner
         self.square = self.window**2
         self.total = float(self.square.sum(dtype=float))
@@ -91,16 +94,18 @@ class PeakStep:
 
         The images aligned, and the transforms of both when tapered.
 
-        Where the overlap is wide the taper makes nothing of what is beyond its edges: the first guess serves.
+        Where the overlap is wide the taper makes nothing of what is beyond its edges: the first guess serves,
+        and the second pass ends what the first began.
         """
         aligner, grid = self.aligner, self.aligner.grid
-        overlap = aligner.overlap
         last, before, known_at = np.inf, np.zeros(2), np.full(2, np.inf)
-        for iteration in range(_ITERATIONS):
+        if self.wide:
+            self._approach()
+        for _ in range(_ITERATIONS):
             aligned, fraction = aligner.align(), aligner.fraction
             share = self._noise()[2]
             sky = aligned.a + grid.dtype.type(share) * aligned.residual
-            tapered = self._tapered(aligned)
+            tapered = self._tapered(aligned.a, aligned.b)
             cross = tapered[0].conj()
             cross *= tapered[1]
             step = np.clip(self.find_peak(cross, grid), -1, 1)
@@ -108,11 +113,11 @@ class PeakStep:
             longer, before = carried_on(step, before)
             self._move_flux(aligned, sky)
             aligner.fraction = self._on_samples(aligner.fraction + longer * step)
-            if iteration and overlap.wide:
-                last *= _LEFT
-            if last < max(self.tolerance, _ENOUGH * self._rough_error(cross)):
+            error = self._rough_error(cross)
+            if last < max(self.tolerance, _ENOUGH * error) or (self.wide and last < _SHORT * error):
+                last *= _LEFT if self.wide else 1
                 break
-            if not overlap.wide:
+            if not self.wide:
                 if np.abs(fraction - known_at).max() > _ALIGNED:
                     aligner.learn_filter(aligned, share)
                     known_at = fraction
@@ -140,10 +145,19 @@ class PeakStep:
     def _mean(self, values):
         return float(np.einsum("ij,ij->", self.square, values)) / self.total
 
-    def _tapered(self, aligned):
+    def _approach(self):
+        """Move to the peak of the correlation of the images as they stand, which the taper holds back."""
+        aligner, grid = self.aligner, self.aligner.grid
+        first, second = self._tapered(*aligner.images)
+        second *= grid.phase(-aligner.fraction)
+        second *= first.conj()
+        step = np.clip(self.find_peak(second, grid), -1, 1)
+        aligner.fraction = self._on_samples(aligner.fraction + step)
+
+    def _tapered(self, a, b):
         """Return the transforms of both tapered images without their means."""
         grid, out = self.aligner.grid, []
-        for x in (aligned.a, aligned.b):
+        for x in (a, b):
             part = x - grid.dtype.type(self._mean(x))
             part *= self.window
             out.append(grid.forward(part))
@@ -184,7 +198,7 @@ class PeakStep:
         slope[:, 3] = [-float(t.sum(dtype=float)) for t in templates]
         variance = reference + image
         uniform = not np.ndim(variance)
-        if uniform and self.aligner.overlap.wide:
+        if uniform and self.wide:
             slope[:3, :3] -= share * (1 - share) * self._noise_products(tapered[1] - tapered[0])
         else:
             slope[:, :3] += self._products_apart(aligned, (sky, *derivatives), share)

@@ -12,11 +12,11 @@ import numpy as np
 
 from astroreg.estimators.decimation import GOOD_SHARE, ROLL_OFF, amplitude, block_sums, fill_bad
 from astroreg.estimators.fourier import fourier_grid
-from astroreg.estimators.overlap import overlap_extent
+from astroreg.estimators.overlap import Plane, overlap_extent
 from astroreg.estimators.taylor import taylor_peak
 from astroreg.estimators.template import Spectra, filter_on, summed_spectra, taper
 
-_WINDOW = 240  # pixels a side
+_WINDOW = 192  # pixels a side
 _WINDOWS = 4  # those of the most structure
 _MOST_A_SIDE = 8  # windows from which they are chosen
 _TRIALS = 5  # times that the windows are brought together again
@@ -38,13 +38,13 @@ class Survey:
         (x, y) of the image relative to the reference, pixels.
     spectra : Spectra
         Of the windows, brought together.
-    retained : dict
-        Share of the weight of the pixels that blocks of each size keep.
+    windows : list
+        The planes of both images, window by window.
     """
 
     shift: np.ndarray
     spectra: Spectra
-    retained: dict[int, float]
+    windows: list[tuple[Plane, Plane]]
 
 
 def survey(reference, image, shift, block: int) -> Survey | None:
@@ -84,7 +84,7 @@ def survey(reference, image, shift, block: int) -> Survey | None:
         if np.abs(step).max() <= 0.5:
             turned = spectra.cross * spectra.grid.phase(-step)
             spectra = Spectra(spectra.grid, turned, spectra.power, spectra.weight)
-            return Survey(shift, spectra, _retained(windows))
+            return Survey(shift, spectra, windows)
     return None
 
 
@@ -158,27 +158,23 @@ def _loud(spectra):
     return filter_on(spectra.grid, k, np.clip(1 - level / mean, _LEAST, 1))
 
 
-def _retained(windows):
-    """Return by block the share of the inverse variance of the pixels that survives their averaging."""
-    plain = all(p.good is None and not np.ndim(p.variance) for pair in windows for p in pair)
-    if plain:
-        return dict.fromkeys(_BLOCKS, 1.0)
-    out = {}
-    for block in _BLOCKS:
-        fine, coarse = 0.0, 0.0
-        for first, second in windows:
-            good = np.ones(first.shape, bool)
-            for plane in (first, second):
-                good = good if plane.good is None else good & plane.good
-            variance = np.broadcast_to(first.variance + second.variance, first.shape)
-            safe = np.where(good & (variance > 0), variance, 1)
-            fine += float((good / safe).sum(dtype=float))
-            count = block_sums(good, block)
-            total = block_sums(np.where(good, safe, 0), block)
-            enough = count >= GOOD_SHARE * block**2
-            coarse += float((enough * block**2 * count / np.where(total > 0, total, 1)).sum())
-        out[block] = coarse / fine if fine > 0 else 0.0
-    return out
+def _retained(windows, block):
+    """Return the share of the inverse variance of the pixels that survives their averaging in blocks."""
+    if all(p.good is None and not np.ndim(p.variance) for pair in windows for p in pair):
+        return 1.0
+    fine, coarse = 0.0, 0.0
+    for first, second in windows:
+        good = np.ones(first.shape, bool)
+        for plane in (first, second):
+            good = good if plane.good is None else good & plane.good
+        variance = np.broadcast_to(first.variance + second.variance, first.shape)
+        safe = np.where(good & (variance > 0), variance, 1)
+        fine += float((good / safe).sum(dtype=float))
+        count = block_sums(good, block)
+        total = block_sums(np.where(good, safe, 0), block)
+        enough = count >= GOOD_SHARE * block**2
+        coarse += float((enough * block**2 * count / np.where(total > 0, total, 1)).sum())
+    return coarse / fine if fine > 0 else 0.0
 
 
 def complete_block(found: Survey, sides: int) -> int:
@@ -215,7 +211,8 @@ def complete_block(found: Survey, sides: int) -> int:
         folded = np.interp(mirrored, k, signal / k) * k * amplitude(mirrored, block) ** 2
         folded = np.where((mirrored < edge) & (mirrored > 0), folded, 0)
         kept = k**2 * seen * _ratio(seen, seen + noise + 2 * folded) * _ratio(noise, noise + 2 * folded)
-        if kept[k < 0.5 / block].sum() * found.retained[block] >= _COMPLETE * whole:
+        kept = float(kept[k < 0.5 / block].sum())
+        if kept >= _COMPLETE * whole and kept * _retained(found.windows, block) >= _COMPLETE * whole:
             return block
     return 1
 

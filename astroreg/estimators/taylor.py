@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from astroreg.estimators.fourier import FourierGrid
+from astroreg.estimators.fourier import FourierGrid, in_one_thread
 
 
 def taylor_peak(cross: np.ndarray, grid: FourierGrid) -> np.ndarray:
@@ -31,7 +31,7 @@ def taylor_peak(cross: np.ndarray, grid: FourierGrid) -> np.ndarray:
     kx, ky = (k.ravel().astype(float) for k in grid.odd_angular)
     terms = cross * grid.multiplicity
     columns, rows = terms.sum(0, dtype=complex), terms.sum(1, dtype=complex)
-    mixed = (ky @ (terms @ kx.astype(terms.dtype))).real
+    mixed = ky @ in_one_thread(terms.real, kx)
     gradient = -np.array([kx @ columns.imag, ky @ rows.imag])
     curvature = -np.array([[kx**2 @ columns.real, mixed], [mixed, ky**2 @ rows.real]])
     if np.linalg.eigvalsh(curvature).max() < 0:
