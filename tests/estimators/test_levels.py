@@ -30,7 +30,7 @@ def test_block_averages_by_loops(block, bad):
         if good.any() and (small.good is None or small.good[j, i]):
             assert_allclose(value, plane.data[cell][good].mean())
     # That of a typical pixel, over the number in a block.
-    assert np.ndim(small.variance) == (block == 1)
+    assert (np.ndim(small.variance) > 0) == (block == 1)
     assert_allclose(np.mean(small.variance), plane.variance.mean() / block**2)
 
 
