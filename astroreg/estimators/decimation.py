@@ -119,27 +119,41 @@ def _extended(values, corner, shape):
 
 
 def fill_bad(values: np.ndarray, bad: np.ndarray) -> None:
-    """Fill bad pixels in place with the mean of their good neighbours, or with the nearest good one."""
-    from scipy import ndimage
-
+    """Fill bad pixels in place with the mean of good neighbours, or of the smallest block that has any."""
     if not bad.any() or bad.all():
         return
-    y, x = np.nonzero(bad)
-    ny, nx = values.shape
+    near = ~bad
+    near[1:] |= ~bad[:-1]
+    near[:-1] |= ~bad[1:]
+    beside = near.copy()
+    beside[:, 1:] |= near[:, :-1]
+    beside[:, :-1] |= near[:, 1:]
+    y, x = np.nonzero(bad & beside)
     total, count = np.zeros(y.size), np.zeros(y.size)
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
-            j, i = np.clip(y + dy, 0, ny - 1), np.clip(x + dx, 0, nx - 1)
+            j, i = (np.clip(n + d, 0, m - 1) for n, d, m in zip((y, x), (dy, dx), bad.shape, strict=True))
             good = ~bad[j, i]
             count += good
             total[good] += values[j[good], i[good]]
-    isolated = count > 0
-    values[y[isolated], x[isolated]] = total[isolated] / count[isolated]
-    if not isolated.all():
-        left = np.zeros_like(bad)
-        left[y[~isolated], x[~isolated]] = True
-        nearest = ndimage.distance_transform_edt(left, return_distances=False, return_indices=True)
-        values[left] = values[tuple(n[left] for n in nearest)]
+    values[y, x] = total / count
+    _fill_from_blocks(values, beside)
+
+
+def _fill_from_blocks(values, known):
+    """Fill what is not known in place with the mean of its block of 4, 16, 64, ... pixels a side."""
+    y, x = np.nonzero(~known)
+    total, count, side = np.where(known, values, 0).astype(float), known.astype(float), 1
+    while y.size:
+        total, count = (
+            np.add.reduceat(np.add.reduceat(a, range(0, a.shape[0], 4), 0), range(0, a.shape[1], 4), 1)
+            for a in (total, count)
+        )
+        side *= 4
+        j, i = y // side, x // side
+        seen = count[j, i] > 0
+        values[y[seen], x[seen]] = total[j[seen], i[seen]] / count[j[seen], i[seen]]
+        y, x = y[~seen], x[~seen]
 
 
 @dataclass(frozen=True)

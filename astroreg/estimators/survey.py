@@ -19,6 +19,7 @@ from astroreg.estimators.template import Spectra, filter_on, summed_spectra, tap
 _WINDOW = 192  # pixels a side
 _WINDOWS = 4  # those of the most structure
 _MOST_A_SIDE = 8  # windows from which they are chosen
+_FULL = 0.9  # of a window's blocks are good, if there are such windows
 _TRIALS = 5  # times that the windows are brought together again
 _ASTRAY = 1.5  # blocks that a search on them may be wrong
 _HIGH = 0.4  # cycles a pixel
@@ -71,7 +72,7 @@ def survey(reference, image, shift, block: int) -> Survey | None:
         extent = overlap_extent(reference.shape, image.shape, whole)
         if min(high - low for low, high in extent) < _WINDOW:
             return None
-        corners = corners or _corners(image, extent, block)
+        corners = corners or _corners(reference, image, extent, whole, block)
         windows = [_pair(reference, image, corner, extent, whole) for corner in corners[:seen]]
         spectra = _spectra(windows)
         step = _step(spectra)
@@ -88,8 +89,8 @@ def survey(reference, image, shift, block: int) -> Survey | None:
     return None
 
 
-def _corners(image, extent, block):
-    """Return the first pixels (row, column) of the windows of most structure."""
+def _corners(reference, image, extent, whole, block):
+    """Return the first pixels (row, column) of the windows of most structure, none with large holes."""
     rows, columns = (
         np.linspace(low, high - _WINDOW, min(_MOST_A_SIDE, (high - low) // _WINDOW)).astype(int)
         for low, high in extent
@@ -97,16 +98,28 @@ def _corners(image, extent, block):
     corners = [(j, i) for j in rows for i in columns]
     if len(corners) <= _WINDOWS:
         return corners
-    plane = image.coarse(block)
-    energy = np.zeros(plane.shape)
+    side = max(1, _WINDOW // block)
+
+    def part(array, j, i):
+        return array[j // block :, i // block :][:side, :side]
+
+    planes = [(reference.coarse(block), *whole[::-1]), (image.coarse(block), 0, 0)]
+    masks = [(p.good, dy, dx) for p, dy, dx in planes if p.good is not None]
+    full = [c for c in corners if all(part(g, c[0] - y, c[1] - x).mean() >= _FULL for g, y, x in masks)]
+    energy = _energy(planes[1][0])
+    structure = {c: float(part(energy, *c).sum()) for c in full or corners}
+    return sorted(structure, key=structure.get, reverse=True)[:_WINDOWS]
+
+
+def _energy(plane):
+    """Return the squared differences of neighbours."""
     data = np.nan_to_num(plane.data.astype(float))
+    energy = np.zeros(plane.shape)
     energy[:-1] += np.diff(data, axis=0) ** 2
     energy[:, :-1] += np.diff(data, axis=1) ** 2
     if plane.good is not None:
         energy[~plane.good] = 0
-    side = max(1, _WINDOW // block)
-    structure = [float(energy[j // block :, i // block :][:side, :side].sum()) for j, i in corners]
-    return [corners[k] for k in np.argsort(structure)[::-1][:_WINDOWS]]
+    return energy
 
 
 def _pair(reference, image, corner, extent, whole):

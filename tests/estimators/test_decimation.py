@@ -222,16 +222,25 @@ def test_fill_bad_by_loops():
     assert np.isfinite(filled).all()
 
 
-def test_a_cluster_of_bad_pixels_takes_the_nearest():
-    values, bad = np.zeros((20, 20)), np.zeros((20, 20), bool)
-    values[:, :10], values[:, 10:] = 1.0, 2.0
-    bad[5:15, 5:15] = True
+def test_a_cluster_of_bad_pixels_takes_what_is_near():
+    values, bad = np.zeros((64, 64)), np.zeros((64, 64), bool)
+    values[:, :32], values[:, 32:] = 1.0, 2.0
+    bad[20:44, 4:60] = True
     values[bad] = np.nan
     fill_bad(values, bad)
-    assert np.isfinite(values).all()
-    # The nearest to the middle of its rows are to the left and to the right.
-    assert_array_equal(values[9:11, 6:9], 1)
-    assert_array_equal(values[9:11, 11:14], 2)
+    # Beside good ones their neighbours' mean; farther off that of the smallest block that holds any.
+    assert_array_equal(values[20:44, 4:8], 1)
+    assert_array_equal(values[20:44, 56:60], 2)
+    assert_array_equal(values[21:24, 17:28], 1)
+    # A block of 16 beside the border of the two holds the means of three pixels across it, a ninth or so.
+    assert_allclose(values[20:44, 8:32], 1, atol=0.34)
+    assert_allclose(values[20:44, 32:56], 2, atol=0.34)
+    # No good pixel in the block: one of 64 takes in both halves.
+    values, bad = np.full((64, 64), 3.0), np.ones((64, 64), bool)
+    bad[63, 63] = False
+    values[bad] = np.nan
+    fill_bad(values, bad)
+    assert_array_equal(values, 3)
 
 
 def test_nothing_bad_or_nothing_good():
