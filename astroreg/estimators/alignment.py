@@ -87,6 +87,8 @@ class Aligned:
     @cached_property
     def b(self) -> np.ndarray:
         """The image."""
+        if "a" in self.__dict__ and "residual" in self.__dict__:
+            return self.a + self.residual
         return self.grid.inverse(self.spectrum_b)
 
     @cached_property
@@ -145,6 +147,11 @@ class Aligner:
         self._flux = (self.scale, self.background)
         if not overlap.complete:
             self._guess()
+
+    @property
+    def images(self) -> tuple[np.ndarray, np.ndarray]:
+        """The reference and the image on the canvas as they stand, what they lack predicted."""
+        return self._a, self._b
 
     def _guess(self):
         """Fill both images where they have no pixel that is used with a first guess of the sky."""

@@ -21,6 +21,7 @@ from astroreg.estimators.template import Spectra, filter_on
 
 _ITERATIONS = 30
 _TOLERANCE = 0.01  # of the shift's error: where the iteration stops
+_LEFT = 1 / 50  # of a step along the true slope: what is to come where the overlap is wide
 _OVERSHOT = 0.5  # of the step before, back: the steps are too long
 _ACCEPTED = 0.05  # of the error: a last step this short counts as converged
 _ALIGNED = 0.1  # pixels: nearer than this the filter and the slope are those of the solution
@@ -50,7 +51,7 @@ class ChiSquaredStep:
     def set_noise(self):
         """Set the weight of each pixel and the share of the image in the mean sky, at the present scale."""
         overlap, kind = self.aligner.overlap, self.aligner.grid.dtype.type
-        self._noise_scale = self.aligner.scale
+        self._noise_scale, self._weighted = self.aligner.scale, (None, None)
         reference = kind(self.aligner.scale**2) * overlap.reference_variance
         total = reference + overlap.image_variance
         if np.ndim(total):
@@ -77,17 +78,29 @@ class ChiSquaredStep:
         return aligned.a + self.share * aligned.residual
 
     def centred(self, aligned: Aligned, centre: float | None) -> tuple[float, np.ndarray]:
-        """Return the level of the sky (its weighted mean where not given) and the transform of the rest."""
-        grid = self.aligner.grid
-        if centre is not None and not np.ndim(self.share):
-            spectrum = aligned.mean_spectrum(self.share)
-        else:
-            sky = self.sky(aligned)
-            if centre is None:
-                centre = float(np.einsum("ij,ij->", self.weight, sky)) / self.total_weight
-            spectrum = grid.forward(sky)
+        """Return the level of the sky (the canvas' mean where not given) and the transform of the rest."""
+        grid, uniform = self.aligner.grid, not np.ndim(self.share)
+        spectrum = aligned.mean_spectrum(self.share) if uniform else grid.forward(self.sky(aligned))
+        if centre is None:
+            centre = float(spectrum[0, 0].real) / (grid.shape[0] * grid.shape[1])
         spectrum[0, 0] -= centre * grid.shape[0] * grid.shape[1]
         return centre, spectrum
+
+    def weighted_residual(self, aligned: Aligned) -> np.ndarray:
+        """Return the transform of the residual times its weight."""
+        if self._weighted[0] is not aligned:
+            self._weighted = (aligned, self.aligner.grid.forward(self.weight * aligned.residual))
+        return self._weighted[1]
+
+    def _noise_curvature(self, aligned):
+        """Return what the noise of a residual of unit variance adds to the slope."""
+        grid, low_pass = self.aligner.grid, self.aligner.filter
+        if np.ndim(self.share):
+            noise = grid.forward(np.sqrt(self.weight) * aligned.residual)
+            return noise_curvature(grid, noise, low_pass)
+        # One weight for all pixels that count.
+        weight = float(self.weight.max())
+        return (x / weight for x in noise_curvature(grid, self.weighted_residual(aligned), low_pass))
 
     def equations(self, aligned: Aligned, spectrum: np.ndarray) -> Equations:
         """Return the equations at the present state, without their values.
@@ -116,8 +129,7 @@ class ChiSquaredStep:
         slope[:, 3] = np.negative(sums)
         scatter[:3, :3] = products(templates, parts)
         scatter[3] = scatter[:, 3] = sums
-        noise = grid.forward(np.sqrt(weight) * aligned.residual)
-        gradients, value = noise_curvature(grid, noise, self.aligner.filter)
+        gradients, value = self._noise_curvature(aligned)
         slope[:2, :2] -= self.mean_pair * gradients
         slope[2, 2] += self.mean_pair * value
         return Equations(np.zeros(4), slope, scatter, (*templates, weight), aligned, weight, self.free)
@@ -225,6 +237,8 @@ class ChiSquaredStep:
             # The first slope is a guess: that its step goes too far says nothing of the others.
             before = step[:2] if iteration else before
             self._move(share_of_step * step, centre)
+            if iteration and aligner.overlap.wide and equations.templates:
+                last *= _LEFT
             if iteration and (last <= _TOLERANCE or np.abs(step[:2]).max() < shortest):
                 break
             if not (iteration and aligner.overlap.wide):
@@ -234,14 +248,10 @@ class ChiSquaredStep:
 
     def left_sides(self, aligned: Aligned, spectrum: np.ndarray) -> np.ndarray:
         """Return the equations' values from the transform of the mean sky, without its templates."""
-        grid = self.aligner.grid
-        weighted = self.weight * aligned.residual
-        residual = grid.forward(weighted)
-        residual *= self.aligner.filter
+        grid, weighted = self.aligner.grid, self.weighted_residual(aligned)
+        residual = weighted * self.aligner.filter
         shift = [grid.dot(residual, g) for g in grid.gradient_spectra(spectrum)]
-        return np.array(
-            [*(shift - self._gap_bias()), grid.dot(residual, spectrum), weighted.sum(dtype=float)]
-        )
+        return np.array([*(shift - self._gap_bias()), grid.dot(residual, spectrum), weighted[0, 0].real])
 
     def _move(self, step, centre):
         """Apply a step of (x, y, log scale, background)."""

@@ -16,13 +16,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from astroreg.estimators.fourier import ONE_THREAD
 from astroreg.estimators.overlap import Plane
 
 ROLL_OFF = 0.3  # width of the flank, in units of the coarser pixels' sampling frequency
 _REACH = 6  # coarser pixels beyond its own that one looks at: seven thousandths of its noise are farther
 _STRIP = 16  # coarser pixels that one matrix makes along an axis
-# Products up to this size are made in the thread that asks for them: the tiles have threads of their own.
-_ONE_THREAD = 1 << 18
 _TILE = (64, 512)  # coarser pixels made at once: what they take stays in the processor's memory
 _IN_MEMORY = 1 << 15  # values that an array in between holds, which so stays in the processor's memory
 DROPPED = 2  # coarser pixels at each edge, which look beyond it
@@ -71,7 +70,8 @@ def _along_columns(array, block):
     weights = _weights(block, array.dtype)
     strips = sliding_window_view(array, weights.shape[1], axis=0)[:: _STRIP * block].swapaxes(1, 2)
     out = np.empty((len(strips), _STRIP, array.shape[1]), array.dtype)
-    width = _ONE_THREAD // weights.size
+    # The tiles have threads of their own.
+    width = ONE_THREAD // weights.size
     for left in range(0, array.shape[1], width):
         part = slice(left, left + width)
         np.matmul(weights, strips[..., part], out=out[..., part])

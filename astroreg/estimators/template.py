@@ -23,10 +23,10 @@ _WINDOW, _WINDOWS_A_SIDE = 240, 3
 
 def taper(shape: tuple[int, int], fraction: float | None = None) -> np.ndarray:
     """Return a window that is 1 inside and falls to 0 at the edges, as a cosine, over `fraction` of each side."""
-    return np.outer(*(_raised_edges(n, fraction or np.clip(2 * _RISE / n, *_TAPERS)) for n in shape))
+    return np.outer(*(raised_edges(n, fraction or np.clip(2 * _RISE / n, *_TAPERS)) for n in shape))
 
 
-def _raised_edges(n, fraction):
+def raised_edges(n, fraction):
     """Return 1 with half a cosine at either end, over `fraction` of the length in all, nowhere zero."""
     edge = max(1, int(fraction * (n + 1) / 2))
     rise = 0.5 * (1 - np.cos(np.pi * np.arange(1, edge + 1) / (edge + 1)))
