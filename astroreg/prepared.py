@@ -37,6 +37,8 @@ _RIVAL_HEIGHT = 0.9
 _CHI2_SLACK = 0.2
 # A correlation's peak whose curvature is not this many times its noise's may be one of the noise.
 _LOW_SNR = 3.0
+# A slope that the learnt filter owes to noise by more than this is not known well enough for an error.
+_LARGEST_LEARNING = 0.1
 _LARGEST_ERROR = 1.0  # pixels: beyond it another summit of the correlation is as near as the right one
 _SIDE_FOR_STATISTICS = 256
 # Residuals that are nothing but rounding: one image given twice.
@@ -274,7 +276,8 @@ class PreparedPair:
         if not fit.converged:
             flags |= ShiftFlag.NOT_CONVERGED
         error = outcome.block * np.sqrt(np.diag(fit.covariance).max())
-        if fit.curvature_significance < _LOW_SNR or not error < _LARGEST_ERROR:
+        uncertain = fit.curvature_significance < _LOW_SNR or fit.learning > _LARGEST_LEARNING
+        if uncertain or not error < _LARGEST_ERROR:
             flags |= ShiftFlag.LOW_SNR
         if flags & ShiftFlag.NO_SIGNAL:
             return flags

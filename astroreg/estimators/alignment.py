@@ -128,6 +128,8 @@ class Aligner:
         Low-pass of the template: frequencies and values.
     learnt : bool
         Whether the low-pass was learnt from the images; at first it lets everything pass.
+    learning : float
+        Share of the filtered correlation's curvature that the low-pass owes to the noise it was learnt from.
     """
 
     def __init__(self, overlap: Overlap, *, fit_scale: bool = True, fit_background: bool = True):
@@ -137,7 +139,7 @@ class Aligner:
         self.free = np.array([True, True, fit_scale, fit_background])
         self.scale, self.background = _first_flux(overlap, fit_scale, fit_background)
         self.profile = (np.array([0.0]), np.array([1.0]))
-        self.learnt = False
+        self.learnt, self.learning = False, 0.0
         self._gap_a, self._gap_b = overlap.gaps
         self._a, self._b = overlap.reference, overlap.image
         self._transforms = None
@@ -216,6 +218,7 @@ class Aligner:
         """Take the Wiener filter of the mean sky, with `share` of the image, from the aligned images."""
         spectra = tapered_spectra(aligned.a, aligned.b, share, self.overlap.box, self.grid)
         self.set_profile(*spectra.rings()[:2])
+        self.learning = spectra.learning
         return spectra
 
     def set_profile(self, k: np.ndarray, h: np.ndarray) -> None:

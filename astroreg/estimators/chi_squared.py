@@ -27,6 +27,7 @@ _ACCEPTED = 0.05  # of the error: a last step this short counts as converged
 _ALIGNED = 0.1  # pixels: nearer than this the filter and the slope are those of the solution
 _GAP_STEP = 0.01  # pixels: the bias of gaps is as smooth as the low-pass
 _SCALE_STEP = 1e-4  # in log scale: a smaller one changes no weight that matters
+_LEAST_SLOPE = 0.1  # of the apparent one, that is left where the filter is hardly more than noise
 _GAP_REACH = 32  # pixels: side of half the canvas on which the kernels of a gap are laid out
 # Nothing is found closer than this by rounding: pixels, in single and in double precision.
 _ROUNDING = {4: 3e-7, 8: 1e-9}
@@ -268,7 +269,11 @@ class ChiSquaredStep:
     def fit(self, *, empirical: bool) -> Fit:
         """Solve, and return the shift with its errors from the attached noise or from the residuals."""
         equations, converged = self.solve()
-        return make_fit(self.aligner, equations, converged=converged, empirical=empirical)
+        fit = make_fit(self.aligner, equations, converged=converged, empirical=empirical)
+        # The low-pass follows the shift, and what it owes to noise is no slope.
+        learning = self.aligner.learning
+        growth = np.array([1, 1, 0, 0]) / max(1 - learning, _LEAST_SLOPE) + [0, 0, 1, 1]
+        return replace(fit, parameters=fit.parameters * np.outer(growth, growth), learning=learning)
 
 
 def _sides_of(rectangle):

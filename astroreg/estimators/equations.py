@@ -132,6 +132,8 @@ class Fit:
         How many times the correlation's curvature exceeds its noise's; infinite where noise is filtered.
     empirical : bool
         Whether the errors come from the residuals.
+    learning : float
+        Share of the slope that the template's low-pass owes to the noise it was learnt from.
     """
 
     shift: np.ndarray
@@ -147,6 +149,7 @@ class Fit:
     equations: Equations
     curvature_significance: float = float("inf")
     empirical: bool = False
+    learning: float = 0.0
 
     @property
     def covariance(self) -> np.ndarray:

