@@ -78,8 +78,8 @@ class TestFinding:
         found = np.transpose([table["x"].value, table["y"].value])
         distance = np.hypot(*(found[:, None] - places[None, :, :2]).transpose(2, 0, 1))
         assert distance.shape == (3, 3)
-        # The wing of the neighbour pulls a position by a part of a pixel, in every image alike. A fit that took
-        # the neighbour for the star, or both for one, would be off by at least half the gap.
+        # The wing of the neighbour pulls a position by a part of a pixel, in every image alike. A fit that
+        # took the neighbour for the star, or both for one, would be off by at least half the gap.
         assert distance.min(axis=0).max() < 0.3
         mask = source_mask(image)
         assert all(mask[round(y), round(x)] for x, y, _ in places)
