@@ -307,7 +307,7 @@ def test_bad_images(pair):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [5, 20])
-def test_errors_are_true(places, number):
+def test_errors_are_true(places, number, record_property):
     difference, error = [], []
     for seed in range(150):
         rng = np.random.default_rng(seed)
@@ -320,6 +320,7 @@ def test_errors_are_true(places, number):
         difference.append(result.shift.value - shift)
         error.append(result.shift_error.value)
     pull = np.array(difference) / np.array(error)
+    record_property("draws", len(pull))
     # The rms of 300 values is known to 4 per cent; scatter that is taken for real by chance makes it smaller.
     assert 0.85 < np.sqrt(np.mean(pull**2)) < 1.1
     assert np.abs(pull).max() < 5
