@@ -67,7 +67,7 @@ class Figures:
         )
 
 
-def measured(pairs, method, **options):
+def measured(pairs, method, record_property, **options):
     """Run a method over pairs and return the figures; every flag that ever came is in them."""
     off, error, limit, flags = [], [], [], ShiftFlag(0)
     for pair in pairs:
@@ -78,6 +78,7 @@ def measured(pairs, method, **options):
         error.append(result.shift_error.value)
         limit.append(pair.limit.value)
         flags |= result.flags
+    record_property("draws", len(off))
     return Figures.of(*(np.array(a) for a in (off, error, limit)), flags)
 
 
@@ -121,18 +122,18 @@ def other_skies(n, seed, *, low=48, high=88, faintest=3.0):
 
 
 @pytest.mark.parametrize("uncertainty", ["attached", "empirical"])
-def test_chi2_shift_on_other_skies(uncertainty):
+def test_chi2_shift_on_other_skies(uncertainty, record_property):
     """20 skies: the sampling errors, 16 % of a ratio, leave room for no more than a factor 1.6."""
-    found = measured(other_skies(20, 1, high=72), chi2_shift, uncertainty=uncertainty)
+    found = measured(other_skies(20, 1, high=72), chi2_shift, record_property, uncertainty=uncertainty)
     assert_honest(found, slack=0.05 if uncertainty == "attached" else 0.1)
     assert_at_the_limit(found, 1.1)
     assert found.flags & ~ShiftFlag.BAD_CHI2 == 0
 
 
 @pytest.mark.parametrize("method", [register_images, cross_correlation_shift])
-def test_the_unweighted_methods_on_other_skies(method):
+def test_the_unweighted_methods_on_other_skies(method, record_property):
     """Unfiltered noise times noise: a factor of up to four at S/N 3, with errors that know it."""
-    found = measured(other_skies(20, 2, high=72, faintest=5.0), method)
+    found = measured(other_skies(20, 2, high=72, faintest=5.0), method, record_property)
     assert_honest(found, slack=0.15)
 
 
@@ -172,9 +173,9 @@ def test_quoted_errors_are_true_on_small_faint_frames():
 @pytest.mark.slow
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("uncertainty", ["attached", "empirical"])
-def test_chi2_shift_is_at_the_limit(scene, uncertainty):
+def test_chi2_shift_is_at_the_limit(scene, uncertainty, record_property):
     pair = simulate_pair(rng=77, **SCENES[scene])
-    found = measured(pair.draws(120, rng=1), chi2_shift, uncertainty=uncertainty)
+    found = measured(pair.draws(120, rng=1), chi2_shift, record_property, uncertainty=uncertainty)
     assert_honest(found, slack=0.05 if uncertainty == "attached" else 0.1)
     assert_at_the_limit(found, 1.1)
 
@@ -182,26 +183,26 @@ def test_chi2_shift_is_at_the_limit(scene, uncertainty):
 @pytest.mark.slow
 @pytest.mark.parametrize("scene", [name for name in SCENES if name != "faint"])
 @pytest.mark.parametrize("method", [register_images, cross_correlation_shift])
-def test_the_unweighted_methods_are_honest(scene, method):
+def test_the_unweighted_methods_are_honest(scene, method, record_property):
     pair = simulate_pair(rng=77, **SCENES[scene])
     # The upsampled answer is a multiple of its resolution: made as fine as the bright scene needs.
     options = {"upsample_factor": 2000} if method is register_images else {}
-    assert_honest(measured(pair.draws(80, rng=1), method, **options), slack=0.15)
+    assert_honest(measured(pair.draws(80, rng=1), method, record_property, **options), slack=0.15)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [chi2_shift, register_images, cross_correlation_shift])
-def test_correlated_noise(method):
+def test_correlated_noise(method, record_property):
     """The attached sigmas do not know of the correlation, the residuals do."""
     pair = simulate_pair(rng=77, **CORRELATED)
-    found = measured(pair.draws(120, rng=1), method, uncertainty="empirical")
+    found = measured(pair.draws(120, rng=1), method, record_property, uncertainty="empirical")
     assert_honest(found, slack=0.1 if method is chi2_shift else 0.15)
 
 
 @pytest.mark.slow
-def test_chi2_shift_on_many_other_skies():
+def test_chi2_shift_on_many_other_skies(record_property):
     """300 skies: the sampling error of a ratio is 4 %, that of the fraction inside 2.7 %."""
-    found = measured(other_skies(300, 3), chi2_shift)
+    found = measured(other_skies(300, 3), chi2_shift, record_property)
     assert_honest(found, slack=0.05)
     assert_at_the_limit(found, 1.1)
     assert found.flags & ShiftFlag.UNTRUSTED == 0
@@ -209,9 +210,9 @@ def test_chi2_shift_on_many_other_skies():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [register_images, cross_correlation_shift])
-def test_the_unweighted_methods_on_many_other_skies(method):
+def test_the_unweighted_methods_on_many_other_skies(method, record_property):
     options = {"upsample_factor": 1000} if method is register_images else {}
-    found = measured(other_skies(150, 4, faintest=5.0), method, **options)
+    found = measured(other_skies(150, 4, faintest=5.0), method, record_property, **options)
     assert_honest(found, slack=0.15)
     assert found.flags & ShiftFlag.UNTRUSTED == 0
 

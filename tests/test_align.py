@@ -555,7 +555,7 @@ def realizations(name, draws):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CAMERAS)
-def test_quoted_errors_are_those_made(name):
+def test_quoted_errors_are_those_made(name, record_property):
     draws = 100 if CAMERAS[name][1][0] < 1000 else 25
     pulls = []
     for reference, image in realizations(name, draws):
@@ -565,5 +565,6 @@ def test_quoted_errors_are_those_made(name):
         pulls.append((u.Quantity(wrong) / found.sky_correction.error).to_value(u.one))
     # The rms of n numbers scatters by 1 / sqrt(2 n), n = 2 draws; 3 sigma beside the 10 per cent asked for.
     rms = np.sqrt(np.mean(np.square(pulls)))
-    print(f"{name}: quoted / rms = {1 / rms:.3f} +- {1 / rms / np.sqrt(4 * draws):.3f}")  # noqa: T201
+    record_property("draws", draws)
+    record_property("quoted / rms", f"{1 / rms:.3f} +- {1 / rms / np.sqrt(4 * draws):.3f}")
     assert abs(1 / rms - 1) < 0.1 + 3 / np.sqrt(4 * draws)

@@ -246,7 +246,8 @@ class TestNoise:
     @pytest.mark.slow
     @pytest.mark.parametrize("rotation", [0, 33])
     @pytest.mark.parametrize("ratio", RATIOS)
-    def test_effective_variance_at_every_ratio(self, ratio, rotation):
+    def test_effective_variance_at_every_ratio(self, ratio, rotation, record_property):
+        record_property("draws", 200)
         sums, predicted, marginal, out = template_sums(ratio, rotation, 200)
         assert abs(np.mean(sums**2) / predicted - 1) < 4 * np.sqrt(2 / 200)
         # 200 draws of the pixels that the coarser grid has in the window: 4 sigma, or 3 per cent.

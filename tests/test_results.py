@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import pickle
 from collections.abc import MutableMapping
 from dataclasses import replace
@@ -440,6 +441,30 @@ def test_the_same_correction_twice_is_refused(image):
     assert other.wcs.pixel_to_world(3, 4) != once.wcs.pixel_to_world(3, 4)
     with pytest.raises(AlreadyCorrectedError, match="applied before"):
         result().correct(other)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_plain_meta_knows_the_nominal_wcs_once_it_is_written(times, tmp_path):
+    """A CCDData made by hand has a dict, whose entries become cards."""
+    image = image_of(CCDData, meta={"OBJECT": "M 42", "EXPTIME": 2.5}, mask=None, uncertainty=None)
+    corrected = image
+    for number in range(times):
+        corrected = result(shift=(1.0, 2.0 + number)).correct(corrected)
+    assert image.meta == {"OBJECT": "M 42", "EXPTIME": 2.5}
+    assert type(corrected.meta) is dict
+    assert corrected.meta.items() > image.meta.items()
+    with pytest.raises(AlreadyCorrectedError, match="applied before"):
+        result(shift=(1.0, 2.0)).correct(corrected)
+    paths = [tmp_path / f"{number}.fits" for number in range(times + 1)]
+    corrected.write(paths[0])
+    for written, restored in itertools.pairwise(paths):
+        restore_file(written, restored)
+    header = fits.getheader(paths[-1])
+    assert not [name for name in header if name.startswith("ASTREG")]
+    assert (header["OBJECT"], header["EXPTIME"]) == ("M 42", 2.5)
+    places = [wcs.pixel_to_world([0, 40], [0, 50]) for wcs in (WCS(header), image.wcs)]
+    # Numbers in a header have 14 digits.
+    assert places[0].separation(places[1]).max() < 1e-7 * u.arcsec
 
 
 @pytest.mark.parametrize("kind", ["pointing", "detector"])

@@ -12,6 +12,7 @@ from astropy.io import fits
 from astropy.nddata import InverseVariance, NDUncertainty, StdDevUncertainty, VarianceUncertainty
 
 from astroreg.files.cards import BLOCK
+from astroreg.files.tile_table import require_sound_tiles
 from astroreg.memory import require_memory
 
 __all__ = ["COMPANION_NAMES", "of_image", "require_room"]
@@ -136,14 +137,15 @@ def require_room(hdu: fits.ImageHDU, label: str) -> None:
     Parameters
     ----------
     hdu : `~astropy.io.fits.ImageHDU`
-        The image; only its header is looked at.
+        The image; its header is looked at, and the table of its tiles where it is compressed.
     label : str
         What to call it in the message.
 
     Raises
     ------
     ValueError
-        If the header announces more data than the file has, or than half of the memory.
+        If the header announces more data than the file has, or than half of the memory; or compressed tiles
+        that are not what it announces.
     """
     place = hdu.fileinfo() or {}
     span = place.get("datSpan") or 0
@@ -156,3 +158,5 @@ def require_room(hdu: fits.ImageHDU, label: str) -> None:
         raise ValueError(
             f"the pixels of {label} cannot be read, they are not all there; the file is damaged or cut short"
         )
+    if isinstance(hdu, fits.CompImageHDU):
+        require_sound_tiles(hdu, label)

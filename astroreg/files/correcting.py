@@ -169,7 +169,7 @@ def apply_correction(
     paths : iterable of str or path-like
         The FITS files.
     out_dir : str or path-like, optional
-        The folder to write to; by default that of each file.
+        The folder to write to, which is made if it is not there; by default that of each file.
     suffix : str, optional
         What to add to the name, before ``.fits``; default ``"_corrected"``.
     overwrite : bool, optional
@@ -190,6 +190,8 @@ def apply_correction(
     ------
     ValueError
         If two files would be written under one name; nothing is written then.
+    NotADirectoryError
+        If `out_dir` is a file.
 
     Notes
     -----
@@ -209,6 +211,8 @@ def apply_correction(
         raise ValueError(
             f"`paths`: two files would be written to {twice}; give another `out_dir` for one of them"
         )
+    if out_dir is not None:
+        _make_folder(out_dir)
     written: list[Path] = []
     options = {"overwrite": overwrite, "roll": roll, "history": history, "systematic": systematic}
     for path, target in pairs:
@@ -218,6 +222,13 @@ def apply_correction(
             error.add_note(f"written before: {', '.join(map(str, written)) or 'nothing'}")
             raise
     return written
+
+
+def _make_folder(out_dir: str | os.PathLike) -> None:
+    try:
+        Path(out_dir).mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(f"`out_dir`: {os.fspath(out_dir)} is a file; give a folder") from error
 
 
 def _with_suffix(path: Path, out_dir: str | os.PathLike | None, suffix: str) -> Path:

@@ -10,6 +10,8 @@ import itertools
 import lzma
 import os
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +26,9 @@ _CHUNK = 400 * BLOCK
 # Beginnings of compressed files, and what reads and writes them.
 _COMPRESSIONS = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
 _SUFFIXES = {".gz": gzip, ".bz2": bz2, ".xz": lzma}
+_ZIP, _LZW = b"PK\x03\x04", b"\x1f\x9d"
+# What these say of streams that are damaged; RuntimeError is of an archive with a password.
+_DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 
 
 # Numbers of axes and of table columns, of which FITS allows 999.
@@ -33,8 +38,9 @@ _LARGEST_COUNT = 999
 
 # A header is read to its END, but not for ever.
 _LARGEST_HEADER = 2_000 * BLOCK
-# Readers make an object of every HDU.
+# Readers make an object of every HDU, and keep its header.
 _MOST_HDUS = 20_000
+_LARGEST_HEADERS = 40 * _LARGEST_HEADER
 
 
 def require_sane_counts(name: str) -> None:
@@ -53,18 +59,23 @@ def require_sane_counts(name: str) -> None:
     ------
     ValueError
         If a number of axes or columns is negative or larger than 999; if a header has no END within 5.76 MB,
-        or as much that is no FITS follows the last; if there are more than 20,000 HDUs; or if what a
-        compressed file announces needs more than half of the memory.
+        or as much that is no FITS follows the last; if there are more than 20,000 HDUs, or their headers hold
+        more than 230 MB; or if what a compressed file announces needs more than half of the memory.
     """
-    with contextlib.suppress(EOFError, lzma.LZMAError, gzip.BadGzipFile), raw_source(name) as source:
+    with contextlib.suppress(*_DAMAGED), raw_source(name) as source:
         is_packed = not isinstance(source, io.BufferedReader)
-        total = 0
+        total = headers = 0
         for number in itertools.count():
             cards = _next_header(source, name)
             if not cards:
                 return
             if number >= _MOST_HDUS:
                 raise ValueError(f"{name} holds more than {_MOST_HDUS} HDUs; split it")
+            headers += 80 * len(cards)
+            if headers > _LARGEST_HEADERS:
+                raise ValueError(
+                    f"{name} holds more than {_LARGEST_HEADERS / 1e6:.0f} MB of headers; split it"
+                )
             _check_counts(cards, name)
             size = _data_size(cards)
             total += size
@@ -115,23 +126,60 @@ def _data_size(cards: list[bytes]) -> int:
 
 @contextlib.contextmanager
 def raw_source(name: str) -> Iterator[BinaryIO]:
-    """The bytes of a file, uncompressed."""
+    """The bytes of a file, uncompressed.
+
+    Parameters
+    ----------
+    name : str
+        The file.
+
+    Yields
+    ------
+    file object
+        Open for reading, at the beginning.
+
+    Raises
+    ------
+    ValueError
+        If the file is compressed in a way that is not known here, or is an archive of several files, or of
+        one that needs more than half of the memory.
+    """
     with open(name, "rb") as file:
         start = file.read(6)
+    if start.startswith(_LZW):
+        raise ValueError(f"{name} is compressed as by `compress` (.Z); uncompress it, or use gzip")
+    if start.startswith(_ZIP):
+        with zipfile.ZipFile(name) as archive, archive.open(_only_member(archive, name)) as source:
+            yield source
+        return
     module = next((module for magic, module in _COMPRESSIONS.items() if start.startswith(magic)), None)
     with open(name, "rb") if module is None else module.open(name, "rb") as source:
         yield source
 
 
+def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    members = archive.infolist()
+    if len(members) != 1:
+        raise ValueError(f"{name} is an archive of {len(members)} files; take the one out that is wanted")
+    # Readers unpack it as a whole, into memory and onto the disk.
+    require_memory(2 * members[0].file_size, f"{name}, uncompressed,", "uncompress it if that is right")
+    return members[0]
+
+
 @contextlib.contextmanager
 def file_sink(temporary: Path, output: str | os.PathLike) -> Iterator[BinaryIO]:
-    module = _SUFFIXES.get(Path(output).suffix.lower())
+    suffix = Path(output).suffix.lower()
+    module = _SUFFIXES.get(suffix)
     if module is gzip:  # without name and time: the same input gives the same file
         with open(temporary, "xb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as sink:
             yield sink
-        return
-    with open(temporary, "xb") if module is None else module.open(temporary, "xb") as sink:
-        yield sink
+    elif suffix == ".zip":
+        with zipfile.ZipFile(temporary, "x", zipfile.ZIP_DEFLATED) as archive:
+            with archive.open(Path(output).stem, "w", force_zip64=True) as sink:
+                yield sink
+    else:
+        with open(temporary, "xb") if module is None else module.open(temporary, "xb") as sink:
+            yield sink
 
 
 def read_exactly(source: BinaryIO, length: int, name: str) -> bytes:

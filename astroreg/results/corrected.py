@@ -8,6 +8,7 @@ from typing import Any
 
 from astropy import units as u
 from astropy.io import fits
+from astropy.nddata import CCDData
 from astropy.wcs import WCS
 
 from astroreg.exceptions import CorrectionError
@@ -42,7 +43,7 @@ def correct_nddata(
     roll : {"zero", "keep-pa"} or Quantity, default "zero"
         The roll, as for `astroreg.sky.correct_wcs`.
     history : sequence of str, default ()
-        Lines for the HISTORY of a FITS-like meta.
+        Lines for the HISTORY of a meta that is a FITS header.
     systematic : Quantity, optional
         Systematic error of the reference's own coordinates, for CSYERi.
 
@@ -50,8 +51,8 @@ def correct_nddata(
     -------
     NDData, CCDData or alike
         Of the same type. The meta is copied; WCS keywords that it has are corrected with the
-        WCS, and none are added but the archive of the nominal WCS under a letter, in a FITS-like
-        meta, and the identity of the correction.
+        WCS, and none are added but the archive of the nominal WCS under a letter, in a meta that is
+        or becomes a FITS header, and the identity of the correction.
 
     Raises
     ------
@@ -94,9 +95,10 @@ def _corrected_meta(
         return correct_header(meta, correction, history=history, **policy)
     if meta is None:
         return None
-    return noted(
-        copy.deepcopy(meta), image.wcs, correction, kind=policy["kind"], roll=policy["roll"], history=history
-    )
+    options = {"kind": policy["kind"], "roll": policy["roll"], "history": history}
+    # The entries of a CCDData's meta become cards when it is written.
+    cards = (header_of(meta) or fits.Header()) if isinstance(image, CCDData) else None
+    return noted(copy.deepcopy(meta), image.wcs, correction, cards=cards, **options)
 
 
 def _corrected_map(

@@ -34,6 +34,7 @@ def noted(
     kind: str = "pointing",
     roll: str | u.Quantity = "zero",
     history: Sequence[str] = (),
+    cards: fits.Header | None = None,
 ) -> Any:
     """Return a copy of a meta without WCS keywords that says how the WCS beside it was corrected.
 
@@ -49,12 +50,15 @@ def noted(
         As for `correct_wcs`.
     history : sequence of str, optional
         Lines for the HISTORY of a FITS header.
+    cards : Header, optional
+        What a mapping becomes when the image is written to a FITS file, where it can be.
 
     Returns
     -------
     Header or mapping
-        A FITS header with the nominal WCS under a spare letter, which `restore_header` finds once
-        the image is in a file; any other mapping with the identity of the correction.
+        A FITS header, or a mapping that becomes one, with the nominal WCS under a spare letter, which
+        `restore_header` finds once the image is in a file; any other mapping with the identity of the
+        correction.
 
     Raises
     ------
@@ -71,7 +75,12 @@ def noted(
             f"the image has had correction {correction.identity} applied before (meta {IDENTITIES!r})"
         )
     changed = meta.copy()
-    changed[IDENTITIES] = " ".join([*earlier, correction.identity])
+    if cards is None:
+        changed[IDENTITIES] = " ".join([*earlier, correction.identity])
+    else:
+        after = _noted_header(cards, wcs, correction, (kind, roll), history)
+        # HISTORY has many lines, and a mapping one value a key.
+        changed.update({name: after[name] for name in after if name != "HISTORY" and name not in cards})
     return changed
 
 

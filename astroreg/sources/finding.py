@@ -143,6 +143,9 @@ def _peaks(significance: np.ndarray, good: np.ndarray, fwhm: float, threshold: f
         n_brightest=MOST,
         exclude_border=True,
         scale_threshold=False,
+        # Stars a full width apart are two. By default photutils keeps but the brightest within 2.5 widths,
+        # and the others would be neither measured nor masked.
+        min_separation=max(fwhm, 1.0),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoDetectionsWarning)

@@ -210,6 +210,7 @@ def test_doubtful_values_are_taken_or_refused_by_name(calls, values, record_prop
     refused = [(name, value, error) for name, value, error in outcomes if error is not None]
     wrong = [f"{n} = {v!r}: {e!r}"[:200] for n, v, e in refused if n not in TAKES_ALL and not is_named(e, n)]
     assert not wrong, "\n".join(wrong)
+    record_property("functions", len(calls))
     record_property("arguments", len({name for name, *_ in outcomes}))
     record_property("values tried", len(outcomes) + len(NONSENSE) * len({name for name, *_ in outcomes}))
     # Most values are impossible for most arguments: were they taken, nothing would have been tested.

@@ -22,6 +22,13 @@ from astroreg.simulation import simulate_pair
 EXAMPLES = pytest.mark.parametrize("examples", [2, pytest.param(20, marks=pytest.mark.slow)])
 
 
+@pytest.fixture(autouse=True)
+def count_scenes(examples, record_property):
+    """Say at the end of the run how many were drawn."""
+    yield
+    record_property("scenes", examples)
+
+
 @dataclass(frozen=True, repr=False)
 class Scene:
     """Two images and what is known of them."""

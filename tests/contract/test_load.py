@@ -51,7 +51,7 @@ def run_python(code, **environment):
     return done.stdout
 
 
-def test_threads_do_not_disturb_each_other():
+def test_threads_do_not_disturb_each_other(record_property):
     """Eight threads with all methods on pairs of their own, three rounds: as one after the other."""
     pairs = some_pairs(8)
     alone = {(n, m): numbers_of(m, pair) for n, pair in enumerate(pairs) for m in METHODS}
@@ -70,6 +70,7 @@ def test_threads_do_not_disturb_each_other():
     for thread in threads:
         thread.join()
     assert len(found) == 72
+    record_property("calls in threads", len(found))
     assert all(found[n, m, turn] == alone[n, m] for n, m, turn in found)
 
 

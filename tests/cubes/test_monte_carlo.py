@@ -55,10 +55,11 @@ def differences(scene, sigma, *, bad=0.0, sigma_reference=None, smooth=False, **
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
-def test_at_the_limit(name):
+def test_at_the_limit(name, record_property):
     profiles, sigma, more = SCENES[name]
     scene = CubeScene(profiles, scale=1.0)
     difference, error = differences(scene, sigma, **more)
+    record_property("draws", DRAWS)
     assert len(difference) >= 0.97 * DRAWS
     rms = np.sqrt(np.mean(difference**2, axis=0))
     ratio = np.sqrt(np.mean(error**2, axis=0)) / rms
@@ -69,7 +70,7 @@ def test_at_the_limit(name):
 
 
 @pytest.mark.slow
-def test_faint_channels_are_added_up_as_if_the_line_were_known():
+def test_faint_channels_are_added_up_as_if_the_line_were_known(record_property):
     """0.4 sigma a pixel in the brightest channel: as good as the sum weighted with the true line."""
     profile = line(K, 9, 4.0)
     scene = CubeScene(profile[None], scale=1.0)
@@ -85,15 +86,17 @@ def test_faint_channels_are_added_up_as_if_the_line_were_known():
                 sums.append(NDData(data, uncertainty=StdDevUncertainty(sigma)))
             joint.append(register_cube(*pair, max_shift=10).shift.value - scene.shift)
             known.append(chi2_shift(*sums, max_shift=10).shift.value - scene.shift)
+    record_property("draws", len(joint))
     # The same noise in both: their ratio is known far better than either.
     assert np.mean(np.square(joint)) < 1.05 * np.mean(np.square(known))
 
 
 @pytest.mark.slow
-def test_empirical_with_channels_that_share_noise():
+def test_empirical_with_channels_that_share_noise(record_property):
     """Neighbouring channels with half of their noise in common."""
     scene = CubeScene(np.array([line(K, 9, 2.0)]), scale=1.0)
     difference, error = differences(scene, 0.33, smooth=True, uncertainty="empirical")
+    record_property("draws", DRAWS)
     rms = np.sqrt(np.mean(difference**2, axis=0))
     ratio = np.sqrt(np.mean(error**2, axis=0)) / rms
     assert QUOTED[0] < np.sqrt(np.mean(ratio**2)) < QUOTED[1]

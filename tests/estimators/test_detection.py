@@ -33,9 +33,10 @@ def test_unrelated_skies_rarely_match(index):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("index", [2.0, 3.5])
-def test_rate_of_false_alarms(index):
+def test_rate_of_false_alarms(index, record_property):
     """Over 150 pairs: no more below 1 % and 0.1 % than a binomial gives with a chance of 1e-4."""
     alarms = np.array([false_alarm(*unrelated(seed, index), min_overlap=0.2) for seed in range(150)])
+    record_property("draws", len(alarms))
     # Binomial of 150: P(more than 7 | 0.01) = 1e-4, P(more than 3 | 0.001) = 2e-5.
     assert (alarms < 0.01).sum() <= 7
     assert (alarms < 0.001).sum() <= 3

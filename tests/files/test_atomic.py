@@ -249,7 +249,7 @@ class TestFaults:
 
     @pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
     @pytest.mark.parametrize("kills", [12, pytest.param(50, marks=pytest.mark.slow)])
-    def test_killed_at_random_moments(self, kills, tmp_path):
+    def test_killed_at_random_moments(self, kills, tmp_path, record_property):
         """What is there is the old file or the complete new one."""
         rng = np.random.default_rng(kills)
         target = tmp_path / "a.txt"
@@ -274,6 +274,7 @@ class TestFaults:
             content = target.read_text()
             assert content in (OLD, NEW)
             outcomes.add(content)
+        record_property("kills", kills)
         assert outcomes == {OLD, NEW}, "the moments were all too early or all too late"
         write_text_atomic(target, "end", overwrite=True)
         assert names(tmp_path) == ["a.txt"]
@@ -310,7 +311,8 @@ class TestFaults:
                 with fits.open(path) as hdus:
                     assert "ASTREG01" in hdus[0].header
                     np.testing.assert_array_equal(hdus[0].data, pixels)
-        record_property("kills that found the new file, of 50", corrected)
+        record_property("kills", 50)
+        record_property("kills that found the new file", corrected)
         assert 0 < corrected < 50
 
 
@@ -325,9 +327,10 @@ class TestTwoProcesses:
         return correction, second
 
     @pytest.mark.parametrize("rounds", [4, pytest.param(40, marks=pytest.mark.slow)])
-    def test_in_place(self, two, rounds, plain_file, tmp_path):
+    def test_in_place(self, two, rounds, plain_file, tmp_path, record_property):
         """Both corrections are in the file, in either order; undone, it is the first file again."""
         old, back = fits.getdata(plain_file), tmp_path / "back.fits"
+        record_property("pairs of processes", rounds)
         for number in range(rounds):
             path = tmp_path / f"{number}.fits"
             path.write_bytes(plain_file.read_bytes())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import re
 import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -75,6 +78,78 @@ def test_a_header_without_end(sound, correction, tmp_path):
         file.write(sound[0].replace(b"END".ljust(80), b"COMMENT".ljust(80)))
         file.write(b"COMMENT".ljust(80) * 100_000)
     refused(path, correction, tmp_path / "out.fits", r"there is no END in 5\.76 MB after byte 0")
+
+
+def test_headers_that_never_come_to_an_end_of_their_own(sound, correction, tmp_path, monkeypatch):
+    monkeypatch.setattr("astroreg.files.streams._LARGEST_HEADERS", MEGABYTE)
+    head = fits.ImageHDU().header.tostring(endcard=False, padding=False).encode() + 1000 * b"COMMENT".ljust(
+        80
+    )
+    head += b"END".ljust(80)
+    path = tmp_path / "file.fits.gz"
+    path.write_bytes(gzip.compress(b"".join(sound) + 20 * head.ljust(-(-len(head) // BLOCK) * BLOCK)))
+    refused(path, correction, tmp_path / "out.fits", "holds more than 1 MB of headers")
+
+
+def zipped(path, contents):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, content in enumerate(contents):
+            archive.writestr(f"{number}.fits", content)
+
+
+def test_an_archive_that_becomes_more_than_the_memory(sound, correction, tmp_path, monkeypatch):
+    """A reader would unpack it as a whole before it looks at the first card."""
+    monkeypatch.setattr("astroreg.memory.memory_limit", lambda: 100e6)
+    zipped(tmp_path / "bomb.zip", [b"".join(sound) + bytes(50 * MEGABYTE)])
+    assert (tmp_path / "bomb.zip").stat().st_size < MEGABYTE
+    refused(
+        tmp_path / "bomb.zip", correction, tmp_path / "out.fits", r"bomb\.zip, uncompressed, would need .* GB"
+    )
+
+
+def test_an_archive_of_several_files(sound, correction, tmp_path):
+    zipped(tmp_path / "file.zip", [b"".join(sound)] * 2)
+    refused(
+        tmp_path / "file.zip", correction, tmp_path / "out.fits", "is an archive of 2 files; take the one"
+    )
+
+
+def test_an_archive_of_one_file_is_corrected(sound, correction, tmp_path):
+    zipped(tmp_path / "file.zip", [b"".join(sound)])
+    (tmp_path / "file.fits").write_bytes(b"".join(sound))
+    assert (open_image(tmp_path / "file.zip").data == 1).all()
+    for output in ("out.fits", "out.zip"):
+        correct_file(tmp_path / "file.zip", correction, tmp_path / output)
+    correct_file(tmp_path / "file.fits", correction, tmp_path / "plain.fits")
+    assert (tmp_path / "out.fits").read_bytes() == (tmp_path / "plain.fits").read_bytes()
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert archive.read("out") == (tmp_path / "plain.fits").read_bytes()
+
+
+def test_a_compression_that_is_not_known(correction, tmp_path):
+    (tmp_path / "file.fits.Z").write_bytes(b"\x1f\x9d\x90" + bytes(3000))
+    refused(
+        tmp_path / "file.fits.Z", correction, tmp_path / "out.fits", r"by `compress` \(\.Z\); uncompress it"
+    )
+
+
+@pytest.mark.parametrize("module", [gzip, bz2, lzma, zipfile], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_a_compressed_file_that_is_damaged(module, place, correction, tmp_path):
+    """One byte of the stream in its first, middle or last part; each module complains in its own words."""
+    data = np.random.default_rng(1).normal(0, 10, (48, 64)).astype(">f4").tobytes()
+    content = fits.PrimaryHDU(np.ones((48, 64), "f4"), celestial_cards()).header.tostring().encode() + data
+    path, output = tmp_path / "file.fits", tmp_path / "out.fits"
+    if module is zipfile:
+        zipped(path, [content])
+    else:
+        path.write_bytes(module.compress(content))
+    damaged = bytearray(path.read_bytes())
+    damaged[int(place * len(damaged))] ^= 0xFF
+    path.write_bytes(damaged)
+    refused(
+        path, correction, output, r"file\.fits is|file\.fits cannot be read|cut short", reading=r"file\.fits"
+    )
 
 
 def test_more_hdus_than_any_file_has(sound, correction, tmp_path, monkeypatch):

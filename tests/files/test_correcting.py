@@ -284,8 +284,7 @@ class TestOddHeaders:
 
 class TestGroup:
     def test_one_correction_on_several_files(self, exposure_file, plain_file, correction, tmp_path):
-        out = tmp_path / "out"
-        out.mkdir()
+        out = tmp_path / "made" / "on the way"
         written = apply_correction(correction, [exposure_file, plain_file], out_dir=out, suffix="_c")
         assert written == [out / "exposure_c.fits", out / "plain_c.fits"]
         assert deviation(plain_file, written[1], correction, 0) < 1e-6
@@ -330,6 +329,16 @@ class TestGroup:
         with pytest.raises(ValueError, match="`paths`: two files would be written to"):
             apply_correction(correction, [plain_file, other / "plain.fits"], out_dir=out)
         assert not list(out.iterdir())
+
+    def test_the_folder_of_a_single_file_is_not_made(self, plain_file, correction, tmp_path):
+        """A name that is mistyped shall not make a tree of folders."""
+        with pytest.raises(FileNotFoundError, match=r"the folder .*no does not exist; make it first"):
+            correct_file(plain_file, correction, tmp_path / "no" / "out.fits")
+        assert not (tmp_path / "no").exists()
+
+    def test_a_folder_that_is_a_file(self, plain_file, correction):
+        with pytest.raises(NotADirectoryError, match=r"`out_dir`: .*plain\.fits is a file; give a folder"):
+            apply_correction(correction, plain_file, out_dir=plain_file)
 
     def test_a_failure_tells_what_was_written(self, plain_file, correction, tmp_path):
         with pytest.raises(FileNotFoundError, match="there is no file") as caught:

@@ -73,6 +73,7 @@ def test_damaged_files_are_corrected_or_refused(
             corrected += 1
             assert b"ASTREG01" in output.read_bytes()
         assert len(list(output.parent.iterdir())) == output.exists()
+    record_property("mutants", count)
     record_property("mutants corrected", corrected)
     assert 0 < corrected < count
 
@@ -89,7 +90,7 @@ def test_impossible_counts_are_refused_at_once(plain_file, correction, tmp_path)
 
 
 @pytest.mark.slow
-def test_damaged_files_are_read_or_refused(exposure_file, tmp_path):
+def test_damaged_files_are_read_or_refused(exposure_file, tmp_path, record_property):
     """Seeded mutations of a file: an image, or an error of the announced classes."""
     content = exposure_file.read_bytes()
     rng = np.random.default_rng(20)
@@ -111,5 +112,7 @@ def test_damaged_files_are_read_or_refused(exposure_file, tmp_path):
         except (ValueError, OSError):
             refused += 1
     assert read + refused == 600
+    record_property("mutants", 600)
+    record_property("mutants read", read)
     assert refused > 0
     assert read > 0

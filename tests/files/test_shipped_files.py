@@ -66,5 +66,6 @@ def test_every_file_is_answered(path, correction, tmp_path, record_property):
         "align": answer_or_refusal(lambda: align(path, path, iterations=1)),
         "correct_file": answer_or_refusal(lambda: correct_file(path, correction, output)),
     }
+    record_property("shipped files", 1)
     record_property("answers", ", ".join(name for name, answered in answers.items() if answered) or "none")
     assert list(tmp_path.iterdir()) == [output] * answers["correct_file"]

@@ -74,11 +74,12 @@ def many(draw, truth, **options):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
-def test_attached(name):
+def test_attached(name, record_property):
     settings = SCENES[name]
     truth = settings.get("shift", 3.37)
     draw, lowest = scene(**settings)
     difference, error = many(draw, truth)
+    record_property("draws", DRAWS)
     assert difference.size >= 0.98 * DRAWS
     assert np.abs(difference).max() < 6 * error.max()  # no gross failure
     rms = difference.std()
@@ -90,7 +91,7 @@ def test_attached(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("smooth", [0.0, 1.5])
-def test_empirical(smooth):
+def test_empirical(smooth, record_property):
     """Uncertainties wrong by a factor of two, and noise correlated over 1.5 channels."""
     n = 1000
     x, lines = np.arange(float(n)), Lines.draw(n, 60, np.random.default_rng(1))
@@ -109,11 +110,12 @@ def test_empirical(smooth):
         return pair
 
     difference, error = many(draw, 3.37, uncertainty="empirical")
+    record_property("draws", DRAWS)
     assert QUOTED[0] < np.sqrt(np.mean(error**2)) / difference.std() < QUOTED[1]
 
 
 @pytest.mark.slow
-def test_false_alarms():
+def test_false_alarms(record_property):
     """Noise without lines: a shift is given at most as often as promised, 1 in 1000."""
     rng, n = np.random.default_rng(8), 200
     wrong = 0
@@ -121,5 +123,6 @@ def test_false_alarms():
         warnings.simplefilter("ignore", AstroregWarning)
         for _ in range(DRAWS):
             wrong += chi2_shift(*(spectrum(np.zeros(n), 1.0, rng) for _ in range(2))).ok
+    record_property("draws", DRAWS)
     # 0.3 are expected of 300; more than 3 have a chance of 3e-4.
     assert wrong <= 3

@@ -65,5 +65,6 @@ def test_killed_again_and_again(four_files, stacks, tmp_path, record_property):
         assert (rotations(again) == rotations(whole)).all()
         assert (again.covariance == whole.covariance).all()
         assert len(again.pairs) == len(whole.pairs) == 6
+    record_property("stacks", stacks)
     record_property("kills of a stack", kills)
     assert kills > 0

@@ -168,6 +168,7 @@ def test_quoted_errors_are_true_with_the_method_itself(record_property):
     draws = 50
     rms, quoted, _ = statistics(Dithered(8, 20), draws, by_chi2_shift)
     ratio = quoted["joint"] / rms["joint"]
+    record_property("draws", draws)
     record_property("quoted / rms with chi2_shift", worst_and_mean(ratio))
     # 100 numbers an exposure: 7 %, of which 3 sigma are added to 0.9 and 1.1.
     assert ratio.min() > 0.9 - 0.21
@@ -186,6 +187,7 @@ def test_quoted_errors_are_true_and_no_topology_is_better(signal_to_noise, sprea
     scene = Dithered(signal_to_noise, spread)
     rms, quoted, joint = statistics(scene, draws)
     ratio = quoted["joint"] / rms["joint"]
+    record_property("draws", draws)
     record_property("quoted / rms", worst_and_mean(ratio))
     # 480 numbers an exposure: the rms is known to 3.2 %, so that 0.9 and 1.1 are at 3 sigma of it.
     assert ratio.min() > 0.9

@@ -18,11 +18,6 @@ SNR = 20
 SHIFT = (1.3, -2.4)
 
 
-def told(figures):
-    """Show what was measured to who runs the tests with -s."""
-    print(figures)  # noqa: T201
-
-
 def registered(scene, seed):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstroregWarning)
@@ -44,7 +39,7 @@ def pulls_of_shift(field):
     return (model.shift.value - SHIFT) / model.shift_error.value
 
 
-def test_false_alarms():
+def test_false_alarms(record_property):
     # 200 skies that are only shifted. Of wider models 3 % at most are expected, of distortion 0.1 % where the
     # errors of tiles are true: below 5 % is what is promised, and both are.
     fields = [registered(make_scene(SIZE, shift=SHIFT, seed=seed), seed) for seed in range(200)]
@@ -52,9 +47,11 @@ def test_false_alarms():
     distorted = sum(field.distorted for field in fields)
     ratio = 1 / np.sqrt(np.mean(np.square([pulls_of_shift(field) for field in fields]), axis=0))
     chi2 = np.sum([[field.models["general"].chi2, field.models["general"].dof] for field in fields], axis=0)
-    told(
-        f"models {dict(models)}, distorted {distorted}, quoted/rms {ratio}, reduced chi2 {chi2[0] / chi2[1]}"
-    )
+    record_property("draws", len(fields))
+    record_property("models", dict(models))
+    record_property("found distorted", int(distorted))
+    record_property("quoted / rms", ratio.round(3).tolist())
+    record_property("reduced chi2", round(float(chi2[0] / chi2[1]), 3))
     assert 200 - models["shift"] < 10
     assert distorted < 10
     # The rms of 200 numbers is known to 5 %: 0.9 to 1.1, with two of its sigmas on each side.
@@ -62,7 +59,7 @@ def test_false_alarms():
 
 
 @pytest.mark.parametrize("edge", [1.0, 3.0])
-def test_a_distorted_mosaic_is_recognised(edge):
+def test_a_distorted_mosaic_is_recognised(edge, record_property):
     # What a linear map leaves of the cube is 0.15 of its value at the edge, rms: five times the error of
     # some tile at 1 pixel.
     fields = [
@@ -70,11 +67,12 @@ def test_a_distorted_mosaic_is_recognised(edge):
         for seed in range(20)
     ]
     recognised = sum(field.distorted for field in fields)
-    told(f"edge {edge}: {recognised} of 20 recognised")
+    record_property("draws", len(fields))
+    record_property("recognised", int(recognised))
     assert recognised >= 19
 
 
-def test_rotation_and_scale_are_found_within_their_errors():
+def test_rotation_and_scale_are_found_within_their_errors(record_property):
     # 40 skies: each rms of pulls is known to 11 %, that of the four together to 6 %.
     truth = np.array([4.0, -7.0, 3.0, 1.03])
     pulls, models = [], Counter()
@@ -88,7 +86,9 @@ def test_rotation_and_scale_are_found_within_their_errors():
         pulls.append((found - truth) / errors)
     ratio = 1 / np.sqrt(np.mean(np.square(pulls), axis=0))
     together = 1 / np.sqrt(np.mean(np.square(pulls)))
-    told(f"models {dict(models)}, quoted/rms of dx, dy, rotation, scale {ratio}, together {together}")
+    record_property("draws", len(pulls))
+    record_property("models", dict(models))
+    record_property("quoted / rms of dx, dy, rotation, scale", ratio.round(3).tolist())
     assert models["rscale"] >= 36  # the general model by chance in 1 %
     assert np.all((ratio > 0.7) & (ratio < 1.45))  # 0.9 to 1.1 and three of its sigmas
     assert 0.8 < together < 1.2
