@@ -150,7 +150,8 @@ def faint_and_small(skies, draws, *, side, snr, seed, index=3.0, fwhm=3.0):
 def pulls_of(pairs):
     """Return deviations over quoted errors, shape (n, 2), of what `chi2_shift` trusts, and their share."""
     pulls, number = [], 0
-    for number, pair in enumerate(pairs, 1):
+    for pair in pairs:
+        number += 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstroregWarning)
             result = chi2_shift(pair.reference, pair.image, max_shift=5)
@@ -219,7 +220,8 @@ def test_the_unweighted_methods_on_many_other_skies(method, record_property):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("side", "index", "fwhm"), [(48, 3.0, 3.0), (64, 3.0, 2.0), (56, 2.0, 2.5), (56, 4.0, 2.0), (80, 4.0, 4.0)]
+    ("side", "index", "fwhm"),
+    [(48, 3.0, 3.0), (64, 3.0, 2.0), (56, 2.0, 2.5), (56, 4.0, 2.0), (80, 4.0, 4.0)],
 )
 def test_quoted_errors_are_true_on_small_frames(side, index, fwhm, record_property):
     """From where the information hardly suffices, or is said not to: S/N 1 to 5 a pixel."""
