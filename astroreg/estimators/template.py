@@ -10,8 +10,9 @@ import numpy as np
 from astroreg.estimators.fourier import RADIAL_BINS, FourierGrid, fourier_grid
 from astroreg.estimators.wiener import Wiener, smooth_filter
 
-# Pixels at either end over which a taper rises, within the shares of a side in all that follow. Edges leak power
-# of the largest scales: where the rise is short, that drowns the spectrum of a steep sky, and noise passes for sky.
+# Pixels at either end over which a taper rises, within the shares of a side in all that follow. Edges leak
+# power of the largest scales: where the rise is short, that drowns the spectrum of a steep sky, and noise
+# passes for sky.
 _RISE = 14
 _TAPERS = (0.2, 0.5)
 _LONGEST_RADIUS = np.sqrt(0.5)  # of a frequency, cycles per pixel
@@ -22,7 +23,7 @@ _WINDOW, _WINDOWS_A_SIDE = 240, 3
 
 
 def taper(shape: tuple[int, int], fraction: float | None = None) -> np.ndarray:
-    """Return a window that is 1 inside and falls to 0 at the edges, as a cosine, over `fraction` of each side."""
+    """Return a window that is 1 inside and falls to 0, as a cosine, over `fraction` of each side in all."""
     return np.outer(*(raised_edges(n, fraction or np.clip(2 * _RISE / n, *_TAPERS)) for n in shape))
 
 

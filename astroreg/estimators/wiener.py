@@ -1,7 +1,7 @@
 """The Wiener filter of a mean image from the power of the mean and of the difference, in rings of frequency.
 
-A filter that follows every ring follows the noise: it lets pass what by chance agrees, and the errors come out
-too small. With few frequencies a ring that is no small effect. The ratio of signal to noise is a smooth
+A filter that follows every ring follows the noise: it lets pass what by chance agrees, and the errors come
+out too small. With few frequencies a ring that is no small effect. The ratio of signal to noise is a smooth
 function of frequency, and is fitted as one.
 """
 
@@ -131,7 +131,7 @@ def _solved(prior, information, sides):
 
 
 def _prior(k):
-    """Return the precision of the log ratio, as the upper bands of a matrix: a straight line in log k is free."""
+    """Return the precision of the log ratio, as upper bands of a matrix: a straight line in log k is free."""
     step = np.diff(np.log(np.maximum(k, 0.5 * k[1])))
     weight = 1 / (_BEND * np.sqrt(0.5 * (step[:-1] + step[1:])))
     first, last = weight / step[:-1], weight / step[1:]
