@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import astroreg.memory
-from astroreg import AstroregWarning, chi2_shift
+from astroreg import AstroregWarning, chi2_shift, cross_correlation_shift, register_images
 from astroreg.simulation import simulate_pair
 
 
@@ -27,15 +27,16 @@ def test_the_need_grows_with_the_overlap(monkeypatch):
     assert 2 < needs[1] / needs[0] < 4
 
 
-def test_coarser_pixels_where_memory_is_short(monkeypatch):
-    """The answer stays true: its error grows, and holds the shift."""
+@pytest.mark.parametrize("method", [chi2_shift, register_images, cross_correlation_shift])
+def test_coarser_pixels_where_memory_is_short(monkeypatch, method):
+    """The answer stays true, though much of the sky folds over: its error grows, and holds the shift."""
     pair = simulate_pair((480, 500), shift=(2.3, -4.4), snr=100, fwhm=2.0, rng=4)
-    whole = chi2_shift(pair.reference, pair.image)
+    whole = method(pair.reference, pair.image)
     # Half of it: room for 25 arrays of 256 x 266 coarser pixels in double precision, not for four times that.
     monkeypatch.setattr(astroreg.memory, "memory_limit", lambda: 5e7)
     with pytest.warns(AstroregWarning, match="500 x 480 pixels were fitted on pixels [23] times coarser"):
-        coarse = chi2_shift(pair.reference, pair.image)
+        coarse = method(pair.reference, pair.image)
     assert coarse.n_pixels < 1.01 * whole.n_pixels
     assert (coarse.shift_error > whole.shift_error).all()
-    # Five of its own errors: the seed gives one draw.
-    assert (abs(coarse.shift - pair.shift) < 5 * coarse.shift_error).all()
+    # Three of its own errors; what folds over pulled each method by three and a half.
+    assert (abs(coarse.shift - pair.shift) < 3 * coarse.shift_error).all()

@@ -128,6 +128,8 @@ class Aligner:
         Low-pass of the template: frequencies and values.
     learnt : bool
         Whether the low-pass was learnt from the images; at first it lets everything pass.
+    highest : float or None
+        Frequency (cycles a pixel, on either axis) from which on the pixels hold what has folded over.
     learning : float
         Share of the filtered correlation's curvature that the low-pass owes to the noise it was learnt from.
     """
@@ -140,6 +142,7 @@ class Aligner:
         self.scale, self.background = _first_flux(overlap, fit_scale, fit_background)
         self.profile = (np.array([0.0]), np.array([1.0]))
         self.learnt, self.learning = False, 0.0
+        self.highest = None
         self._gap_a, self._gap_b = overlap.gaps
         self._a, self._b = overlap.reference, overlap.image
         self._transforms = None
@@ -229,7 +232,25 @@ class Aligner:
     @cached_property
     def filter(self) -> np.ndarray:
         """Low-pass of the template on the half-plane of frequencies."""
-        return filter_on(self.grid, *self.profile)
+        return self.clean(filter_on(self.grid, *self.profile))
+
+    @cached_property
+    def used(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which frequencies are used, along x and along y.
+
+        What has folded over into coarser pixels does not move with the rest: it would pull the shift.
+        """
+        highest = 0.5 if self.highest is None else self.highest
+        return tuple(np.abs(k.ravel()) <= highest for k in (self.grid.kx, self.grid.ky))
+
+    def clean(self, values: np.ndarray) -> np.ndarray:
+        """Set to 0, in place, what `values` has at frequencies that are not used; return them."""
+        if self.highest is not None:
+            # Frequencies ascend along x; along y the negative ones follow the positive ones.
+            across, down = (np.count_nonzero(used) for used in self.used)
+            values[:, across:] = 0
+            values[down // 2 + 1 : values.shape[0] - down // 2, :across] = 0
+        return values
 
     def predict(self, sky: np.ndarray | None, centre: float, spectrum: np.ndarray) -> None:
         """Predict what is missing in either image from the mean sky in the common frame.

@@ -20,6 +20,7 @@ from astroreg.estimators.fourier import ONE_THREAD
 from astroreg.estimators.overlap import Plane
 
 ROLL_OFF = 0.3  # width of the flank, in units of the coarser pixels' sampling frequency
+CLEAN = 0.5 * (1 - ROLL_OFF)  # cycles a coarser pixel: up to here nothing has folded over
 _REACH = 6  # coarser pixels beyond its own that one looks at: seven thousandths of its noise are farther
 _STRIP = 16  # coarser pixels that one matrix makes along an axis
 _TILE = (64, 512)  # coarser pixels made at once: what they take stays in the processor's memory

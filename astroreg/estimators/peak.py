@@ -23,8 +23,7 @@ _TAPER = 0.1  # of each side of the overlap: less leaks at the edges, more throw
 _ACCEPTED = 0.1  # of the error: a last step this short counts as converged
 _DENIED = 2.0  # times the variance that the attached noise promises: it is not the residuals'
 _ENOUGH = 0.01  # of the error: where the iteration stops
-_SHORT = 4.0  # errors: where the overlap is wide, a step no longer than this is the last
-_LEFT = 1 / 50  # of such a step: what is to come after it
+_ENOUGH_TO_COME = 0.1  # of the rough error, where what is to come is known from two steps
 _ALIGNED = 0.1  # pixels: nearer than this the filter, which serves the prediction of gaps here, stays
 
 # (cross-spectrum, grid) -> (x, y) of the correlation's peak
@@ -98,9 +97,9 @@ class PeakStep:
         and the second pass ends what the first began.
         """
         aligner, grid = self.aligner, self.aligner.grid
-        last, before, known_at = np.inf, np.zeros(2), np.full(2, np.inf)
-        if self.wide:
-            self._approach()
+        known_at = np.full(2, np.inf)
+        before = self._approach() if self.wide else np.zeros(2)
+        length = float(np.abs(before).max())
         for _ in range(_ITERATIONS):
             aligned, fraction = aligner.align(), aligner.fraction
             share = self._noise()[2]
@@ -108,14 +107,16 @@ class PeakStep:
             tapered = self._tapered(aligned.a, aligned.b)
             cross = tapered[0].conj()
             cross *= tapered[1]
+            self.aligner.clean(cross)
             step = np.clip(self.find_peak(cross, grid), -1, 1)
             last = float(np.abs(step).max())
+            # Of steps that shrink by a ratio so much is still to come.
+            last, length = last * min(1.0, last / length) if self.wide and length > 0 else last, last
             longer, before = carried_on(step, before)
             self._move_flux(aligned, sky)
             aligner.fraction = self._on_samples(aligner.fraction + longer * step)
-            error = self._rough_error(cross)
-            if last < max(self.tolerance, _ENOUGH * error) or (self.wide and last < _SHORT * error):
-                last *= _LEFT if self.wide else 1
+            enough = _ENOUGH_TO_COME if self.wide else _ENOUGH
+            if last < max(self.tolerance, enough * self._rough_error(cross)):
                 break
             if not self.wide:
                 if np.abs(fraction - known_at).max() > _ALIGNED:
@@ -146,13 +147,15 @@ class PeakStep:
         return float(np.einsum("ij,ij->", self.square, values)) / self.total
 
     def _approach(self):
-        """Move to the peak of the correlation of the images as they stand, which the taper holds back."""
+        """Move to the peak of the correlation of the images as they stand; return how far that is."""
         aligner, grid = self.aligner, self.aligner.grid
         first, second = self._tapered(*aligner.images)
         second *= grid.phase(-aligner.fraction)
         second *= first.conj()
+        self.aligner.clean(second)
         step = np.clip(self.find_peak(second, grid), -1, 1)
         aligner.fraction = self._on_samples(aligner.fraction + step)
+        return aligner.fraction
 
     def _tapered(self, a, b):
         """Return the transforms of both tapered images without their means."""
@@ -190,8 +193,8 @@ class PeakStep:
         """
         grid, kind = self.aligner.grid, self.aligner.grid.dtype.type
         reference, image, share = self._noise()
-        sky = aligned.a + kind(share) * aligned.residual
-        derivatives = grid.gradient(aligned.mean_spectrum(share))
+        mean = self.aligner.clean(aligned.mean_spectrum(share))
+        sky, derivatives = grid.inverse(mean), grid.gradient(mean)
         templates = self._templates(sky, derivatives)
         slope = np.zeros((4, 4))
         slope[:, :3] = products(templates, [*derivatives, kind(self.aligner.background) - sky])
@@ -227,7 +230,7 @@ class PeakStep:
     def _noise_products(self, residual):
         """Return what r r is expected to be from the transform of the tapered residual."""
         ones = np.ones((1, 1), self.aligner.grid.dtype)
-        gradients, square = noise_curvature(self.aligner.grid, residual, ones)
+        gradients, square = noise_curvature(self.aligner.grid, self.aligner.clean(residual), ones)
         of_taper = [float(np.sum(np.outer(*sides) ** 2, dtype=float)) for sides in self.window_slopes]
         out = np.diag([0.0, 0.0, -square])
         out[:2, :2] = gradients - np.diag(of_taper) * square / self.total
@@ -236,8 +239,8 @@ class PeakStep:
     def _products_apart(self, aligned, sky, share):
         """Return ``(1 - 2 s) S r - s (1 - s) r r``; `sky` is S and its derivatives."""
         grid, kind, odd = self.aligner.grid, self.aligner.grid.dtype.type, 1 - 2 * share
-        residual = aligned.residual
-        derivatives = grid.gradient(aligned.spectrum_b - aligned.spectrum_a)
+        difference = self.aligner.clean(aligned.spectrum_b - aligned.spectrum_a)
+        residual, derivatives = grid.inverse(difference), grid.gradient(difference)
         both = zip(sky, (residual, *derivatives), strict=True)
         mixed, *slopes = (kind(odd) * x - kind(share * (1 - share)) * y for x, y in both)
         out = products(self._templates(mixed, slopes), [*derivatives, -residual])
@@ -255,10 +258,11 @@ class PeakStep:
         return self._mean_over_plane(2) * float(np.einsum("ij,ij->", common, common))
 
     def _mean_over_plane(self, power):
-        """Return the means over all frequencies of a power of their components, on a diagonal."""
-        multiplicity = self.aligner.grid.multiplicity
-        means = [k.astype(float) ** power for k in self.aligner.grid.odd_angular]
-        return np.diag([float((k.mean(0) * multiplicity).sum() / multiplicity.sum()) for k in means])
+        """Return the means over the plane of a power of either component of what is used, on a diagonal."""
+        x, y = (k.ravel().astype(float) ** power for k in self.aligner.grid.odd_angular)
+        share = self.aligner.grid.multiplicity.ravel() / self.aligner.grid.multiplicity.sum()
+        (across, down), n = self.aligner.used, y.size
+        return np.diag([(x * across) @ share * down.sum() / n, (y @ down) / n * (across @ share)])
 
     def fit(self, *, empirical: bool) -> Fit:
         """Solve, and return the shift with its errors from the attached noise or from the residuals."""

@@ -10,7 +10,7 @@ import numpy as np
 from astroreg.estimators.alignment import Aligner
 from astroreg.estimators.chi_squared import ChiSquaredStep
 from astroreg.estimators.correlation import Coarse, coarse_shift, delta_chi2_of, search_block, summit
-from astroreg.estimators.decimation import fill_bad
+from astroreg.estimators.decimation import CLEAN, fill_bad
 from astroreg.estimators.detection import false_alarm_probability
 from astroreg.estimators.equations import Fit
 from astroreg.estimators.fixed_pattern import may_share_pattern, shared_outliers
@@ -222,7 +222,7 @@ def without_shared_outliers(reference: Plane, image: Plane) -> tuple[Plane, Plan
     return tuple(replace(p, good=~hot if p.good is None else p.good & ~hot) for p in (reference, image))
 
 
-def _fit_at(reference, image, start, refiner, how, *, empirical=False, profile=None):
+def _fit_at(reference, image, start, refiner, how, *, empirical=False, profile=None, folded=False):
     """Return the fit that starts at a shift, and its canvas; no fit where it leads nowhere."""
     at, first = np.asarray(start, float), None
     for _ in range(_RECENTRINGS):
@@ -232,6 +232,7 @@ def _fit_at(reference, image, start, refiner, how, *, empirical=False, profile=N
             return None, first
         aligner = Aligner(overlap, fit_scale=how.fit_scale, fit_background=how.fit_background)
         aligner.fraction = at - overlap.whole
+        aligner.highest = CLEAN if folded else None
         if profile is not None:
             aligner.set_profile(*profile)
         fit = refiner(aligner).fit(empirical=empirical)
@@ -322,7 +323,9 @@ def register(
     planes = reference.fine(block), image.fine(block)
     if coarse.set_aside:
         planes = without_shared_outliers(*planes)
-    fit, overlap = _fit_at(*planes, level.start / block, refiner, how, empirical=empirical, profile=profile)
+    fit, overlap = _fit_at(
+        *planes, level.start / block, refiner, how, empirical=empirical, profile=profile, folded=block > 1
+    )
     if fit is None:
         return Outcome(None, coarse, overlap)
     false_alarm = false_alarm_probability(fit, overlap.box, coarse.trials)

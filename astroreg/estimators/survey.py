@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from astroreg.estimators.decimation import GOOD_SHARE, ROLL_OFF, amplitude, block_sums, fill_bad
+from astroreg.estimators.decimation import CLEAN, GOOD_SHARE, block_sums, fill_bad
 from astroreg.estimators.fourier import fourier_grid
 from astroreg.estimators.overlap import Plane, overlap_extent
 from astroreg.estimators.taylor import taylor_peak
@@ -211,27 +211,21 @@ def complete_block(found: Survey, sides: int) -> int:
     Notes
     -----
     A mode of signal C and noise N of the mean tells ``k^2 C h / N`` of the shift, with ``h = C / (C + N)``.
-    The low-pass multiplies C by the square of its amplitude, and what lies on its flank beyond ``1 / 2m``
-    folds over: there the two images, moved by a part of a coarser pixel, do not agree, which is noise.
+    Used are those modes into which nothing folds over, on either axis.
     """
     k, h, power = found.spectra.rings()
-    signal, noise = h * power, (1 - h) * power
-    whole = float((k**2 * signal * h).sum())
+    told = k**2 * h * h * power
+    whole = float(told.sum())
     for block in _BLOCKS:
         if sides < block * _SMALLEST:
             continue
-        edge = 0.5 * (1 + ROLL_OFF) / block
-        seen = signal * amplitude(k, block) ** 2
-        mirrored = 1 / block - k
-        # Power in a ring grows with its circumference; a frequency's own is compared.
-        folded = np.interp(mirrored, k, signal / k) * k * amplitude(mirrored, block) ** 2
-        folded = np.where((mirrored < edge) & (mirrored > 0), folded, 0)
-        kept = k**2 * seen * _ratio(seen, seen + noise + 2 * folded) * _ratio(noise, noise + 2 * folded)
-        kept = float(kept[k < 0.5 / block].sum())
+        kept = float((told * _share_of_square(k, CLEAN / block)).sum())
         if kept >= _COMPLETE * whole and kept * _retained(found.windows, block) >= _COMPLETE * whole:
             return block
     return 1
 
 
-def _ratio(part, total):
-    return np.divide(part, total, out=np.zeros_like(total), where=total > 0)
+def _share_of_square(k, side):
+    """Return the share of a ring of each length whose components are both no longer than `side`."""
+    beyond = np.arccos(np.minimum(side / np.maximum(k, side), 1))
+    return np.maximum(1 - 4 / np.pi * beyond, 0)
