@@ -10,7 +10,7 @@ try:
 except ImportError:  # not on all systems
     resource = None
 
-__all__ = ["memory_limit", "require_memory"]
+__all__ = ["memory_limit", "memory_share", "require_memory"]
 
 SHARE = 0.5  # of the memory: the rest is for the system, other programs and what is there already
 
@@ -32,6 +32,11 @@ def memory_limit() -> float:
         soft = resource.getrlimit(resource.RLIMIT_AS)[0]
         limits.append(float("inf") if soft == resource.RLIM_INFINITY else soft)
     return float(min(limits))
+
+
+def memory_share() -> float:
+    """Return the bytes that one computation may take: half of the memory."""
+    return SHARE * memory_limit()
 
 
 def require_memory(needed: float, what: str, mend: str) -> None:

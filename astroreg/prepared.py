@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -19,9 +20,10 @@ from astroreg.estimators.levels import Pyramid
 from astroreg.estimators.noise import noise_variance
 from astroreg.estimators.overlap import Plane
 from astroreg.estimators.registration import Outcome, Refiner, Search, register, search
+from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag
 from astroreg.inputs import Frame, parse_boundary, parse_choice, parse_fraction, parse_max_shift, prepare_pair
-from astroreg.memory import require_memory
+from astroreg.memory import memory_limit, memory_share, require_memory
 from astroreg.results import DeltaChi2Map, RivalPeak, ShiftResult
 
 __all__ = ["Options", "PreparedPair", "chi2_flag", "prepare", "rival_flag"]
@@ -35,6 +37,8 @@ _RIVAL_HEIGHT = 0.9
 _CHI2_SLACK = 0.2
 # A correlation's peak whose curvature is not this many times its noise's may be one of the noise.
 _LOW_SNR = 3.0
+# A slope that the learnt filter owes to noise by more than this is not known well enough for an error.
+_LARGEST_LEARNING = 0.1
 _LARGEST_ERROR = 1.0  # pixels: beyond it another summit of the correlation is as near as the right one
 _SIDE_FOR_STATISTICS = 256
 # Residuals that are nothing but rounding: one image given twice.
@@ -176,8 +180,10 @@ class PreparedPair:
             self.options.search,
             empirical=self.empirical,
             coarse=self.coarse,
+            memory=memory_share(),
             permit=self._permit,
         )
+        self._tell_of_memory(outcome)
         denied = outcome.fit is not None and outcome.fit.empirical
         common = {
             "method": method,
@@ -201,6 +207,18 @@ class PreparedPair:
         """Refuse, with the figure, what cannot fit into memory."""
         what = f"registering images of {' x '.join(str(n) for n in self.image.shape[::-1])} pixels"
         require_memory(needed, what, "cut the same part out of both")
+
+    def _tell_of_memory(self, outcome: Outcome) -> None:
+        """Warn where the fit was made on coarser pixels than the images deserve."""
+        if outcome.block > outcome.complete:
+            pixels = " x ".join(str(n) for n in self.image.shape[::-1])
+            warnings.warn(
+                f"images of {pixels} pixels were fitted on pixels {outcome.block} times coarser, which makes "
+                f"the errors larger: on pixels {outcome.complete} times coarser, which hold all, it takes "
+                f"more than half of the {memory_limit() / 1e9:.3g} GB of memory",
+                AstroregWarning,
+                stacklevel=4,
+            )
 
     def _numbers(self, outcome: Outcome) -> dict[str, Any]:
         """Return the fitted numbers in the images' own units."""
@@ -258,7 +276,8 @@ class PreparedPair:
         if not fit.converged:
             flags |= ShiftFlag.NOT_CONVERGED
         error = outcome.block * np.sqrt(np.diag(fit.covariance).max())
-        if fit.curvature_significance < _LOW_SNR or not error < _LARGEST_ERROR:
+        uncertain = fit.curvature_significance < _LOW_SNR or fit.learning > _LARGEST_LEARNING
+        if uncertain or not error < _LARGEST_ERROR:
             flags |= ShiftFlag.LOW_SNR
         if flags & ShiftFlag.NO_SIGNAL:
             return flags

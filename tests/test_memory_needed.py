@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import astroreg.memory
-from astroreg import chi2_shift
+from astroreg import AstroregWarning, chi2_shift
 from astroreg.simulation import simulate_pair
 
 
@@ -25,3 +25,17 @@ def test_the_need_grows_with_the_overlap(monkeypatch):
         chi2_shift(np.asarray(pair.reference.data), np.asarray(pair.image.data))
     # The margins count for more on the smaller canvas: fewer than four times the pixels, more than two.
     assert 2 < needs[1] / needs[0] < 4
+
+
+def test_coarser_pixels_where_memory_is_short(monkeypatch):
+    """The answer stays true: its error grows, and holds the shift."""
+    pair = simulate_pair((480, 500), shift=(2.3, -4.4), snr=100, fwhm=2.0, rng=4)
+    whole = chi2_shift(pair.reference, pair.image)
+    # Half of it: room for 25 arrays of 256 x 266 coarser pixels in double precision, not for four times that.
+    monkeypatch.setattr(astroreg.memory, "memory_limit", lambda: 5e7)
+    with pytest.warns(AstroregWarning, match="500 x 480 pixels were fitted on pixels [23] times coarser"):
+        coarse = chi2_shift(pair.reference, pair.image)
+    assert coarse.n_pixels < 1.01 * whole.n_pixels
+    assert (coarse.shift_error > whole.shift_error).all()
+    # Five of its own errors: the seed gives one draw.
+    assert (abs(coarse.shift - pair.shift) < 5 * coarse.shift_error).all()

@@ -87,6 +87,8 @@ class Aligned:
     @cached_property
     def b(self) -> np.ndarray:
         """The image."""
+        if "a" in self.__dict__ and "residual" in self.__dict__:
+            return self.a + self.residual
         return self.grid.inverse(self.spectrum_b)
 
     @cached_property
@@ -126,6 +128,8 @@ class Aligner:
         Low-pass of the template: frequencies and values.
     learnt : bool
         Whether the low-pass was learnt from the images; at first it lets everything pass.
+    learning : float
+        Share of the filtered correlation's curvature that the low-pass owes to the noise it was learnt from.
     """
 
     def __init__(self, overlap: Overlap, *, fit_scale: bool = True, fit_background: bool = True):
@@ -135,7 +139,7 @@ class Aligner:
         self.free = np.array([True, True, fit_scale, fit_background])
         self.scale, self.background = _first_flux(overlap, fit_scale, fit_background)
         self.profile = (np.array([0.0]), np.array([1.0]))
-        self.learnt = False
+        self.learnt, self.learning = False, 0.0
         self._gap_a, self._gap_b = overlap.gaps
         self._a, self._b = overlap.reference, overlap.image
         self._transforms = None
@@ -143,6 +147,11 @@ class Aligner:
         self._flux = (self.scale, self.background)
         if not overlap.complete:
             self._guess()
+
+    @property
+    def images(self) -> tuple[np.ndarray, np.ndarray]:
+        """The reference and the image on the canvas as they stand, what they lack predicted."""
+        return self._a, self._b
 
     def _guess(self):
         """Fill both images where they have no pixel that is used with a first guess of the sky."""
@@ -209,6 +218,7 @@ class Aligner:
         """Take the Wiener filter of the mean sky, with `share` of the image, from the aligned images."""
         spectra = tapered_spectra(aligned.a, aligned.b, share, self.overlap.box, self.grid)
         self.set_profile(*spectra.rings()[:2])
+        self.learning = spectra.learning
         return spectra
 
     def set_profile(self, k: np.ndarray, h: np.ndarray) -> None:

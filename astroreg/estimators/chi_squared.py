@@ -21,11 +21,13 @@ from astroreg.estimators.template import Spectra, filter_on
 
 _ITERATIONS = 30
 _TOLERANCE = 0.01  # of the shift's error: where the iteration stops
+_LEFT = 1 / 50  # of a step along the true slope: what is to come where the overlap is wide
 _OVERSHOT = 0.5  # of the step before, back: the steps are too long
 _ACCEPTED = 0.05  # of the error: a last step this short counts as converged
 _ALIGNED = 0.1  # pixels: nearer than this the filter and the slope are those of the solution
 _GAP_STEP = 0.01  # pixels: the bias of gaps is as smooth as the low-pass
 _SCALE_STEP = 1e-4  # in log scale: a smaller one changes no weight that matters
+_LEAST_SLOPE = 0.1  # of the apparent one, that is left where the filter is hardly more than noise
 _GAP_REACH = 32  # pixels: side of half the canvas on which the kernels of a gap are laid out
 # Nothing is found closer than this by rounding: pixels, in single and in double precision.
 _ROUNDING = {4: 3e-7, 8: 1e-9}
@@ -49,7 +51,7 @@ class ChiSquaredStep:
     def set_noise(self):
         """Set the weight of each pixel and the share of the image in the mean sky, at the present scale."""
         overlap, kind = self.aligner.overlap, self.aligner.grid.dtype.type
-        self._noise_scale = self.aligner.scale
+        self._noise_scale, self._weighted = self.aligner.scale, (None, None)
         reference = kind(self.aligner.scale**2) * overlap.reference_variance
         total = reference + overlap.image_variance
         if np.ndim(total):
@@ -76,17 +78,29 @@ class ChiSquaredStep:
         return aligned.a + self.share * aligned.residual
 
     def centred(self, aligned: Aligned, centre: float | None) -> tuple[float, np.ndarray]:
-        """Return the level of the sky (its weighted mean where not given) and the transform of the rest."""
-        grid = self.aligner.grid
-        if centre is not None and not np.ndim(self.share):
-            spectrum = aligned.mean_spectrum(self.share)
-        else:
-            sky = self.sky(aligned)
-            if centre is None:
-                centre = float(np.einsum("ij,ij->", self.weight, sky)) / self.total_weight
-            spectrum = grid.forward(sky)
+        """Return the level of the sky (the canvas' mean where not given) and the transform of the rest."""
+        grid, uniform = self.aligner.grid, not np.ndim(self.share)
+        spectrum = aligned.mean_spectrum(self.share) if uniform else grid.forward(self.sky(aligned))
+        if centre is None:
+            centre = float(spectrum[0, 0].real) / (grid.shape[0] * grid.shape[1])
         spectrum[0, 0] -= centre * grid.shape[0] * grid.shape[1]
         return centre, spectrum
+
+    def weighted_residual(self, aligned: Aligned) -> np.ndarray:
+        """Return the transform of the residual times its weight."""
+        if self._weighted[0] is not aligned:
+            self._weighted = (aligned, self.aligner.grid.forward(self.weight * aligned.residual))
+        return self._weighted[1]
+
+    def _noise_curvature(self, aligned):
+        """Return what the noise of a residual of unit variance adds to the slope."""
+        grid, low_pass = self.aligner.grid, self.aligner.filter
+        if np.ndim(self.share):
+            noise = grid.forward(np.sqrt(self.weight) * aligned.residual)
+            return noise_curvature(grid, noise, low_pass)
+        # One weight for all pixels that count.
+        weight = float(self.weight.max())
+        return (x / weight for x in noise_curvature(grid, self.weighted_residual(aligned), low_pass))
 
     def equations(self, aligned: Aligned, spectrum: np.ndarray) -> Equations:
         """Return the equations at the present state, without their values.
@@ -115,8 +129,7 @@ class ChiSquaredStep:
         slope[:, 3] = np.negative(sums)
         scatter[:3, :3] = products(templates, parts)
         scatter[3] = scatter[:, 3] = sums
-        noise = grid.forward(np.sqrt(weight) * aligned.residual)
-        gradients, value = noise_curvature(grid, noise, self.aligner.filter)
+        gradients, value = self._noise_curvature(aligned)
         slope[:2, :2] -= self.mean_pair * gradients
         slope[2, 2] += self.mean_pair * value
         return Equations(np.zeros(4), slope, scatter, (*templates, weight), aligned, weight, self.free)
@@ -224,6 +237,8 @@ class ChiSquaredStep:
             # The first slope is a guess: that its step goes too far says nothing of the others.
             before = step[:2] if iteration else before
             self._move(share_of_step * step, centre)
+            if iteration and aligner.overlap.wide and equations.templates:
+                last *= _LEFT
             if iteration and (last <= _TOLERANCE or np.abs(step[:2]).max() < shortest):
                 break
             if not (iteration and aligner.overlap.wide):
@@ -233,14 +248,10 @@ class ChiSquaredStep:
 
     def left_sides(self, aligned: Aligned, spectrum: np.ndarray) -> np.ndarray:
         """Return the equations' values from the transform of the mean sky, without its templates."""
-        grid = self.aligner.grid
-        weighted = self.weight * aligned.residual
-        residual = grid.forward(weighted)
-        residual *= self.aligner.filter
+        grid, weighted = self.aligner.grid, self.weighted_residual(aligned)
+        residual = weighted * self.aligner.filter
         shift = [grid.dot(residual, g) for g in grid.gradient_spectra(spectrum)]
-        return np.array(
-            [*(shift - self._gap_bias()), grid.dot(residual, spectrum), weighted.sum(dtype=float)]
-        )
+        return np.array([*(shift - self._gap_bias()), grid.dot(residual, spectrum), weighted[0, 0].real])
 
     def _move(self, step, centre):
         """Apply a step of (x, y, log scale, background)."""
@@ -258,7 +269,11 @@ class ChiSquaredStep:
     def fit(self, *, empirical: bool) -> Fit:
         """Solve, and return the shift with its errors from the attached noise or from the residuals."""
         equations, converged = self.solve()
-        return make_fit(self.aligner, equations, converged=converged, empirical=empirical)
+        fit = make_fit(self.aligner, equations, converged=converged, empirical=empirical)
+        # The low-pass follows the shift, and what it owes to noise is no slope.
+        learning = self.aligner.learning
+        growth = np.array([1, 1, 0, 0]) / max(1 - learning, _LEAST_SLOPE) + [0, 0, 1, 1]
+        return replace(fit, parameters=fit.parameters * np.outer(growth, growth), learning=learning)
 
 
 def _sides_of(rectangle):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from astroreg.estimators.fourier import FourierGrid, good_length
+from astroreg.estimators.fourier import FourierGrid, fourier_grid, good_length
 
 # A correlation of the residuals below this many of its standard errors counts as none.
 _SIGNIFICANT = 2.0
 _SHORTEST, _LONGEST = 2, 24  # pixels: bounds of the correlation length that is looked for
+_SAMPLE, _SAMPLES = 192, 2  # pixels a side of the parts of a wide overlap, and their number
 
 
 def sandwich(slope: np.ndarray, scatter: np.ndarray) -> np.ndarray:
@@ -129,6 +130,37 @@ def empirical_scatter(terms: list[np.ndarray], length: int, grid: FourierGrid, b
         for j, second in enumerate(spectra[: i + 1]):
             scatter[i, j] = scatter[j, i] = grid.dot(weighted, second)
     return _positive(scatter, terms)
+
+
+def samples(box) -> list[tuple[slice, slice]]:
+    """Return parts along the diagonal of a wide overlap, in which its residuals are looked at."""
+    starts = [np.linspace(s.start, s.stop - _SAMPLE, _SAMPLES + 2)[1:-1].astype(int) for s in box]
+    return [tuple(slice(n, n + _SAMPLE) for n in corner) for corner in zip(*starts, strict=True)]
+
+
+def scatter_of_part(terms: list[np.ndarray], noise: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """Return the covariance of ``sum terms`` over a part of an overlap, from the terms themselves.
+
+    Parameters
+    ----------
+    terms : list of `numpy.ndarray`
+        What each pixel adds to each equation, see `empirical_scatter`.
+    noise : `numpy.ndarray`
+        Residuals in units of their errors, 0 where a pixel does not count.
+    usable : `numpy.ndarray` of bool
+        The pixels that count.
+    """
+    # Zeros around the part: a periodic canvas would join one edge to the other.
+    grid = fourier_grid([good_length(n + 2 * _LONGEST) for n in noise.shape], noise.dtype)
+    box = tuple(slice(0, n) for n in noise.shape)
+
+    def laid_out(values):
+        out = np.zeros(grid.shape, values.dtype)
+        out[box] = values
+        return out
+
+    length = correlation_length(grid.forward(laid_out(noise)), laid_out(usable), grid, box)
+    return empirical_scatter([laid_out(t) for t in terms], length, grid, box)
 
 
 def _positive(scatter, terms):

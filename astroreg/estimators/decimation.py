@@ -1,8 +1,8 @@
 """An image on coarser pixels, with nothing lost that those can hold: a low-pass and every m-th sample.
 
 A block average lets structure between the pixels through, folded, and damps what it keeps: at two pixels a
-block a tenth of the information on the shift is gone. The square root of a raised cosine keeps what is below
-its flank and leaves white noise white, because its square, folded, is one.
+block a tenth of the information on the shift is gone. Meyer's low-pass (1985) keeps what is below its flank
+and leaves white noise white, because its square, folded, is one; a smooth flank makes a short kernel.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-from scipy import fft
+from numpy.lib.stride_tricks import sliding_window_view
 
-from astroreg.estimators.fourier import good_length
+from astroreg.estimators.fourier import ONE_THREAD
 from astroreg.estimators.overlap import Plane
 
 ROLL_OFF = 0.3  # width of the flank, in units of the coarser pixels' sampling frequency
-_REACH = 8  # coarser pixels: beyond it the low-pass' kernel has fallen to a thousandth
-_TILE = 480  # pixels a side that are made into coarser ones at once: a tile stays in the processor's memory
+_REACH = 6  # coarser pixels beyond its own that one looks at: seven thousandths of its noise are farther
+_STRIP = 16  # coarser pixels that one matrix makes along an axis
+_TILE = (64, 512)  # coarser pixels made at once: what they take stays in the processor's memory
+_IN_MEMORY = 1 << 15  # values that an array in between holds, which so stays in the processor's memory
 DROPPED = 2  # coarser pixels at each edge, which look beyond it
 GOOD_SHARE = 0.75  # of a block's pixels: the others are filled from their neighbours
 
@@ -37,82 +40,120 @@ def block_sums(array: np.ndarray, block: int) -> np.ndarray:
 
 def amplitude(k: np.ndarray, block: int) -> np.ndarray:
     """Return the low-pass at frequencies k (cycles a pixel) for coarser pixels of `block` pixels."""
-    flank = (np.abs(k) * block - 0.5 * (1 - ROLL_OFF)) / ROLL_OFF
-    return np.cos(0.5 * np.pi * np.clip(flank, 0, 1))
+    flank = np.clip((np.abs(k) * block - 0.5 * (1 - ROLL_OFF)) / ROLL_OFF, 0, 1)
+    return np.cos(0.5 * np.pi * flank**2 * (3 - 2 * flank))
 
 
-def _transfer(n, block, dtype):
-    """Return the low-pass on the n frequencies of an axis, moved so that samples stand at block centres."""
-    k = fft.fftfreq(n)
-    return (amplitude(k, block) * np.exp(1j * np.pi * k * (block - 1)) / block).astype(
-        np.result_type(dtype, np.complex64)
-    )
+@lru_cache(maxsize=32)
+def _weights(block, dtype):
+    """Return the weights of the pixels around and in a strip in each of its coarser pixels, a row each."""
+    length = (1 + 2 * _REACH) * block
+    distance = np.arange(length) - 0.5 * (length - 1)
+    # The kernel is the integral of the amplitude's cosines, over its flat part and over its flank.
+    bounds = np.array([0, 1 - ROLL_OFF, 1 + ROLL_OFF]) / (2 * block)
+    nodes, shares = np.polynomial.legendre.leggauss(8 * (1 + 2 * _REACH))
+    kernel = 0
+    for low, high in pairwise(bounds):
+        k = 0.5 * (low + high + (high - low) * nodes)
+        kernel = kernel + np.cos(2 * np.pi * distance[:, None] * k) @ (
+            shares * (high - low) * amplitude(k, block)
+        )
+    kernel /= kernel.sum()
+    out = np.zeros((_STRIP, (_STRIP + 2 * _REACH) * block), dtype)
+    for i, row in enumerate(out):
+        row[i * block : i * block + kernel.size] = kernel
+    return out
+
+
+def _along_columns(array, block):
+    """Return the coarser pixels along the first axis of what has `_REACH` of them around it."""
+    weights = _weights(block, array.dtype)
+    strips = sliding_window_view(array, weights.shape[1], axis=0)[:: _STRIP * block].swapaxes(1, 2)
+    out = np.empty((len(strips), _STRIP, array.shape[1]), array.dtype)
+    # The tiles have threads of their own.
+    width = ONE_THREAD // weights.size
+    for left in range(0, array.shape[1], width):
+        part = slice(left, left + width)
+        np.matmul(weights, strips[..., part], out=out[..., part])
+    return out.reshape(-1, array.shape[1])
 
 
 def low_passed(tile: np.ndarray, block: int) -> np.ndarray:
-    """Return every `block`-th sample, on either axis, of the low-passed periodic `tile`.
+    """Return every `block`-th sample, on either axis, of the low-passed `tile`.
 
     Parameters
     ----------
     tile : `numpy.ndarray`
-        Its sides are even multiples of `block`.
+        Its sides are 12 coarser pixels more than a multiple of 16.
     block : int
         Pixels a side of a coarser pixel.
 
     Returns
     -------
     `numpy.ndarray`
-        A constant is left as it is; white noise stays white, its variance divided by ``block**2``.
+        Six coarser pixels narrower at every edge than the tile. A constant is left as it is; white noise
+        stays white, its variance divided by ``block**2``.
     """
-    (ny, nx), dtype = tile.shape, tile.dtype
-    my, mx = ny // block, nx // block
-    columns = min(int(np.ceil(0.5 * (1 + ROLL_OFF) * mx)) + 1, nx // 2 + 1)
-    spectrum = fft.rfft(tile, axis=1)[:, :columns] * _transfer(nx, block, dtype)[:columns]
-    spectrum = fft.fft(spectrum, axis=0, overwrite_x=True)
-    spectrum *= _transfer(ny, block, dtype)[:, None]
-    folded = spectrum.reshape(block, my, columns).sum(0)
-    half = mx // 2
-    out = folded[:, : half + 1].copy()
-    # Columns beyond the half-plane are the mirror images of those at negative frequencies.
-    mirrored = np.roll(folded[::-1, half:], 1, axis=0).conj()
-    out[:, half - np.arange(mirrored.shape[1])] += mirrored
-    return fft.irfft2(out, s=(my, mx), overwrite_x=True)
+    return _along_columns(_along_columns(tile, block).T, block).T
 
 
-def _window(array, corner, shape, periodic):
-    """Return a window of an array, mirrored at its edges or, if `periodic`, wrapped around."""
-    if periodic:
-        return array.take(range(corner[0], corner[0] + shape[0]), axis=0, mode="wrap").take(
-            range(corner[1], corner[1] + shape[1]), axis=1, mode="wrap"
-        )
-    inside = [(max(0, c), min(n, c + m)) for c, m, n in zip(corner, shape, array.shape, strict=True)]
-    beyond = [(low - c, c + m - high) for (low, high), c, m in zip(inside, corner, shape, strict=True)]
-    window = array[tuple(slice(*i) for i in inside)]
-    return np.pad(window, beyond, mode="symmetric") if np.any(beyond) else window
+def _mirrored(length, first, n):
+    """Return which of `length` pixels stand at the n from `first` on, mirrored at the edges."""
+    at = np.arange(first, first + n) % (2 * length)
+    return np.minimum(at, 2 * length - 1 - at)
+
+
+def _extended(values, corner, shape):
+    """Return a window on `values` that begins at `corner`, mirrored beyond their edges."""
+    if values.shape == tuple(shape):
+        return values
+    out = np.empty(shape, values.dtype)
+    rows, columns = (slice(-c, n - c) for c, n in zip(corner, values.shape, strict=True))
+    out[rows, columns] = values
+    across, down = (_mirrored(*x) for x in zip(values.shape[::-1], corner[::-1], shape[::-1], strict=True))
+    for beyond in (slice(0, columns.start), slice(columns.stop, None)):
+        out[rows, beyond] = values[:, across[beyond]]
+    for beyond in (slice(0, rows.start), slice(rows.stop, None)):
+        out[beyond] = out[rows][down[beyond]]
+    return out
 
 
 def fill_bad(values: np.ndarray, bad: np.ndarray) -> None:
-    """Fill bad pixels in place with the mean of their good neighbours, or with the nearest good one."""
-    from scipy import ndimage
-
+    """Fill bad pixels in place with the mean of good neighbours, or of the smallest block that has any."""
     if not bad.any() or bad.all():
         return
-    y, x = np.nonzero(bad)
-    ny, nx = values.shape
+    near = ~bad
+    near[1:] |= ~bad[:-1]
+    near[:-1] |= ~bad[1:]
+    beside = near.copy()
+    beside[:, 1:] |= near[:, :-1]
+    beside[:, :-1] |= near[:, 1:]
+    y, x = np.nonzero(bad & beside)
     total, count = np.zeros(y.size), np.zeros(y.size)
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
-            j, i = np.clip(y + dy, 0, ny - 1), np.clip(x + dx, 0, nx - 1)
+            j, i = (np.clip(n + d, 0, m - 1) for n, d, m in zip((y, x), (dy, dx), bad.shape, strict=True))
             good = ~bad[j, i]
             count += good
             total[good] += values[j[good], i[good]]
-    isolated = count > 0
-    values[y[isolated], x[isolated]] = total[isolated] / count[isolated]
-    if not isolated.all():
-        left = np.zeros_like(bad)
-        left[y[~isolated], x[~isolated]] = True
-        nearest = ndimage.distance_transform_edt(left, return_distances=False, return_indices=True)
-        values[left] = values[tuple(n[left] for n in nearest)]
+    values[y, x] = total / count
+    _fill_from_blocks(values, beside)
+
+
+def _fill_from_blocks(values, known):
+    """Fill what is not known in place with the mean of its block of 4, 16, 64, ... pixels a side."""
+    y, x = np.nonzero(~known)
+    total, count, side = np.where(known, values, 0).astype(float), known.astype(float), 1
+    while y.size:
+        total, count = (
+            np.add.reduceat(np.add.reduceat(a, range(0, a.shape[0], 4), 0), range(0, a.shape[1], 4), 1)
+            for a in (total, count)
+        )
+        side *= 4
+        j, i = y // side, x // side
+        seen = count[j, i] > 0
+        values[y[seen], x[seen]] = total[j[seen], i[seen]] / count[j[seen], i[seen]]
+        y, x = y[~seen], x[~seen]
 
 
 @dataclass(frozen=True)
@@ -125,21 +166,28 @@ class Flux:
 
 def in_standard_units(values: np.ndarray, flux: Flux, dtype) -> np.ndarray:
     """Return standardised values in the precision `dtype`, computed in their own."""
-    own = values.dtype.type if values.dtype.kind == "f" else np.float64
-    out = np.subtract(values, own(flux.offset), dtype=own)
-    out *= own(1 / flux.factor)
-    return out.astype(dtype, copy=False)
+    own = values.dtype.newbyteorder("=") if values.dtype.kind == "f" else np.dtype(float)
+    out = np.empty(values.shape, dtype)
+    rows = max(1, _IN_MEMORY // max(1, values.shape[1]))
+    for first in range(0, len(values), rows):
+        band = slice(first, first + rows)
+        centred = np.subtract(values[band], own.type(flux.offset), dtype=own)
+        np.multiply(centred, own.type(1 / flux.factor), out=out[band], casting="same_kind")
+    return out
 
 
 def _tile_of(plane, flux, dtype, block, corner, shape, periodic):
     """Return the coarser pixels of one tile whose first is `corner`."""
-    lengths = [2 * ((good_length(n + 2 * _REACH) + 1) // 2) for n in shape]
     first = tuple((c - _REACH) * block for c in corner)
-    size = tuple(n * block for n in lengths)
-    values = in_standard_units(_window(plane.data, first, size, periodic), flux, dtype)
+    size = tuple((-(-n // _STRIP) * _STRIP + 2 * _REACH) * block for n in shape)
+    if periodic:
+        window = np.ix_(*(np.arange(c, c + n) % m for c, n, m in zip(first, size, plane.shape, strict=True)))
+    else:
+        window = tuple(slice(max(0, c), max(0, c + n)) for c, n in zip(first, size, strict=True))
+    values = in_standard_units(plane.data[window], flux, dtype)
     if plane.good is not None:
-        fill_bad(values, ~_window(plane.good, first, size, periodic))
-    return low_passed(values, block)[_REACH : _REACH + shape[0], _REACH : _REACH + shape[1]]
+        fill_bad(values, ~plane.good[window])
+    return low_passed(_extended(values, [min(0, c) for c in first], size), block)[: shape[0], : shape[1]]
 
 
 def decimated(plane: Plane, block: int, flux: Flux, dtype, *, periodic: bool = False) -> Plane:
@@ -168,17 +216,16 @@ def decimated(plane: Plane, block: int, flux: Flux, dtype, *, periodic: bool = F
     edge = 0 if periodic else DROPPED
     shape = tuple(n // block - 2 * edge for n in plane.shape)
     out = np.empty(shape, dtype)
-    borders = [np.linspace(0, n, max(1, round(n * block / _TILE)) + 1).astype(int) for n in shape]
-    tiles = [tuple(pairwise(b)) for b in borders]
+    corners = [
+        (row, column) for row in range(0, shape[0], _TILE[0]) for column in range(0, shape[1], _TILE[1])
+    ]
 
-    def make(tile):
-        size = tuple(int(last - first) for first, last in tile)
-        at = tuple(int(first) + edge for first, _ in tile)
-        rows, columns = (slice(*t) for t in tile)
-        out[rows, columns] = _tile_of(plane, flux, dtype, block, at, size, periodic)
+    def make(corner):
+        part = out[tuple(slice(c, c + n) for c, n in zip(corner, _TILE, strict=True))]
+        part[...] = _tile_of(plane, flux, dtype, block, [c + edge for c in corner], part.shape, periodic)
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        list(pool.map(make, [(rows, columns) for rows in tiles[0] for columns in tiles[1]]))
+        list(pool.map(make, corners))
     inside = tuple(slice(edge, edge + n) for n in shape)
     return Plane(out, *(_noise_of_blocks(plane, block, flux, inside, dtype)))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.polynomial import chebyshev
 
@@ -42,13 +44,10 @@ def delta_chi2_map(equations: Equations, covariance: np.ndarray, grid: FourierGr
     if not (np.isfinite(covariance).all() and np.linalg.eigvalsh(covariance).min() > 0):
         return None
     spectra = [grid.forward(t) for t in _profiled(equations)]
-    aligned = equations.aligned
-    mean = aligned.spectrum_a + aligned.spectrum_b
-    slope = 0.5 * np.array([[grid.dot(t, g) for g in grid.gradient_spectra(mean)] for t in spectra])
     sigma = np.sqrt(np.diag(covariance))
     # Beyond a pixel or two the equations describe another summit.
     reach = np.minimum(_REACH * sigma, np.maximum(3.5 * sigma, 1.5))
-    values = _evaluate(spectra, aligned, grid, reach)
+    values, slope = _evaluate(spectra, equations.aligned, grid, reach)
     try:
         distance = np.einsum("ij,jyx->iyx", np.linalg.inv(slope), values)
     except np.linalg.LinAlgError:
@@ -71,19 +70,31 @@ def _profiled(equations):
     return templates
 
 
-def _evaluate(spectra, aligned, grid, reach):
-    """Return sum t (b - a) with the images moved apart by every shift of the map, less its value at zero."""
+@lru_cache(maxsize=1)
+def _polynomial():
+    """Return nodes between -1 and 1, the matrix from values there to the samples, the derivative at zero."""
     nodes = chebyshev.chebpts1(_NODES)
-    x, y = (nodes * r for r in reach)
-    fine = [np.linspace(-1, 1, _SAMPLES)] * 2
     inverse = np.linalg.inv(chebyshev.chebvander(nodes, _NODES - 1))
-    out = []
+    derivative = np.array([chebyshev.chebval(0, chebyshev.chebder(c)) for c in inverse.T])
+    return nodes, chebyshev.chebvander(np.linspace(-1, 1, _SAMPLES), _NODES - 1) @ inverse, derivative
+
+
+def _evaluate(spectra, aligned, grid, reach):
+    """Return sum t (b - a) with the images moved apart by every shift of the map, less its value at zero.
+
+    And its slope there, (equation, axis).
+    """
+    nodes, to_samples, derivative = _polynomial()
+    x, y = (nodes * r for r in reach)
+    out, slope = [], []
     for template in spectra:
         spectrum = template.conj()
         exact = grid.sample(spectrum * aligned.spectrum_b, x / 2, y / 2)
         exact -= grid.sample(spectrum * aligned.spectrum_a, -x / 2, -y / 2)
         # The node in the middle is zero.
         exact -= exact[_NODES // 2, _NODES // 2]
-        coefficients = inverse @ exact @ inverse.T
-        out.append(chebyshev.chebgrid2d(*fine, coefficients))
-    return np.array(out)
+        slope.append(
+            [derivative @ exact[_NODES // 2] / reach[0], derivative @ exact[:, _NODES // 2] / reach[1]]
+        )
+        out.append(to_samples @ exact @ to_samples.T)
+    return np.array(out), np.array(slope)

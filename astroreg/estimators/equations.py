@@ -7,8 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from astroreg.estimators.alignment import Aligned, Aligner
-from astroreg.estimators.covariance import correlation_length, empirical_scatter, sandwich
-from astroreg.estimators.fourier import FourierGrid
+from astroreg.estimators.covariance import (
+    correlation_length,
+    empirical_scatter,
+    samples,
+    sandwich,
+    scatter_of_part,
+)
+from astroreg.estimators.fourier import FourierGrid, in_one_thread
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ def noise_curvature(grid: FourierGrid, spectrum: np.ndarray, profile: np.ndarray
     size = grid.shape[0] * grid.shape[1]
     kx, ky = (k.ravel().astype(float) for k in grid.odd_angular)
     columns, rows = power.sum(0, dtype=float), power.sum(1, dtype=float)
-    mixed = ky @ (power @ kx)
+    mixed = ky @ in_one_thread(power, kx)
     across, along = kx**2 @ columns, ky**2 @ rows
     return np.array([[across, mixed], [mixed, along]]) / size, float(columns.sum()) / size
 
@@ -126,6 +132,8 @@ class Fit:
         How many times the correlation's curvature exceeds its noise's; infinite where noise is filtered.
     empirical : bool
         Whether the errors come from the residuals.
+    learning : float
+        Share of the slope that the template's low-pass owes to the noise it was learnt from.
     """
 
     shift: np.ndarray
@@ -141,6 +149,7 @@ class Fit:
     equations: Equations
     curvature_significance: float = float("inf")
     empirical: bool = False
+    learning: float = 0.0
 
     @property
     def covariance(self) -> np.ndarray:
@@ -148,27 +157,48 @@ class Fit:
         return self.parameters[:2, :2]
 
 
+def _sampled_ratio(equations, overlap):
+    """Return the variance of the shift's equations over what the noise attached promises, from parts."""
+    learnt, promised = 0.0, 0.0
+    for part in samples(overlap.box):
+        weight, residual = equations.weight[part], equations.residual[part]
+        templates = [t[part] for t in equations.templates[:2]]
+        variance = np.divide(1, weight, out=np.zeros_like(weight), where=weight > 0)
+        promised += float(np.trace(products([t * variance for t in templates], templates)))
+        terms = [t * residual for t in templates]
+        learnt += float(np.trace(scatter_of_part(terms, residual * np.sqrt(weight), weight > 0)))
+    return learnt / promised if promised > 0 else float("nan")
+
+
+def _learnt_scatter(equations, overlap, kept):
+    """Return the covariance of the first equations as the residuals show it."""
+    grid, residual = overlap.grid, equations.residual
+    noise = grid.forward(residual * np.sqrt(equations.weight))
+    length = correlation_length(noise, overlap.usable, grid, overlap.box)
+    return empirical_scatter([t * residual for t in equations.templates[:kept]], length, grid, overlap.box)
+
+
 def make_fit(aligner: Aligner, equations: Equations, *, converged: bool, empirical: bool) -> Fit:
     """Return the fit at a solution, its errors from the attached noise or from the residuals."""
-    overlap, grid = aligner.overlap, aligner.grid
-    residual = equations.residual
-    weighted = residual * np.sqrt(equations.weight)
-    chi2 = float(np.einsum("ij,ij->", weighted, weighted, dtype=float))
-    length = correlation_length(grid.forward(weighted), overlap.usable, grid, overlap.box)
-    kept = 4 if empirical else 2
-    learnt = empirical_scatter([t * residual for t in equations.templates[:kept]], length, grid, overlap.box)
-    promised = np.trace(equations.scatter[:2, :2])
+    overlap, scatter = aligner.overlap, equations.scatter
+    if overlap.wide and not empirical:
+        ratio = _sampled_ratio(equations, overlap)
+    else:
+        learnt = _learnt_scatter(equations, overlap, 4 if empirical else 2)
+        promised = np.trace(scatter[:2, :2])
+        ratio = float(np.trace(learnt[:2, :2]) / promised) if promised > 0 else float("nan")
+        scatter = learnt if empirical else scatter
     return Fit(
         shift=np.array(overlap.whole) + aligner.fraction,
-        parameters=equations.covariance(learnt if empirical else equations.scatter),
+        parameters=equations.covariance(scatter),
         scale=aligner.scale,
         background=aligner.background,
-        chi2=chi2,
+        chi2=float(np.einsum("ij,ij->", equations.weight * equations.residual, equations.residual)),
         n_pixels=overlap.n_pixels,
         n_parameters=int(equations.free.sum()),
         correlation=equations.correlation(),
         converged=converged,
-        scatter_ratio=float(np.trace(learnt[:2, :2]) / promised) if promised > 0 else float("nan"),
+        scatter_ratio=ratio,
         equations=equations,
         empirical=empirical,
     )

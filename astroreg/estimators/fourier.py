@@ -16,6 +16,9 @@ _PIXELS_KEPT = 400_000
 # Bins of the length of the frequency, up to the corner of the plane: profiles are looked up in them.
 RADIAL_BINS = 1024
 _LONGEST_RADIUS = np.sqrt(0.5)
+# Matrix products of up to this many terms stay in the thread that asks for them: those that linear algebra
+# wakes would go on looking for work while transforms need the cores.
+ONE_THREAD = 1 << 18
 
 
 def workers_for(shape: tuple[int, int]) -> int:
@@ -28,10 +31,21 @@ def good_length(n: int) -> int:
     return fft.next_fast_len(int(n), real=True)
 
 
+def in_one_thread(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the product of a large matrix and a narrow one, or a vector."""
+    if second.ndim == 1:
+        return np.einsum("ij,j->i", first, second)
+    # A complex term is four real ones.
+    rows = max(1, ONE_THREAD // max(1, second.size * (4 if second.dtype.kind == "c" else 1)))
+    parts = [first[n : n + rows] @ second for n in range(0, len(first), rows)]
+    return np.concatenate(parts)
+
+
 def _ramp(k, position):
     """Return exp(2 pi i k position), a cosine at the Nyquist frequency, whose sign is not known."""
-    angle = 2 * np.pi * np.asarray(k, float) * position
-    return np.where(np.abs(k) == 0.5, np.cos(angle), np.exp(1j * angle))
+    ramp = np.exp((2j * np.pi) * np.asarray(k, float) * position)
+    np.copyto(ramp.imag, 0, where=np.abs(k) == 0.5)
+    return ramp
 
 
 @lru_cache(maxsize=8)
@@ -150,7 +164,8 @@ class FourierGrid:
         rows = _ramp(self.ky.ravel(), np.asarray(y, float)[:, None])
         columns = _ramp(self.kx.ravel()[:, None], np.asarray(x, float)) * self.multiplicity.T
         own = spectrum.dtype
-        return (rows.astype(own) @ (spectrum @ columns.astype(own))).real / (self.shape[0] * self.shape[1])
+        seen = in_one_thread(in_one_thread(spectrum, columns.astype(own)).T, rows.astype(own).T).T
+        return seen.real / (self.shape[0] * self.shape[1])
 
     def patch(self, spectrum: np.ndarray, reach: float):
         """Return a function (x, y) -> content of `spectrum` there, up to `reach` pixels from zero.

@@ -8,23 +8,25 @@ from astroreg.estimators.decimation import Flux, block_sums, decimated, in_stand
 from astroreg.estimators.overlap import Plane
 
 _BAND = 1 << 22  # pixels that are read at once, so that memory-mapped images stay on disk
+_SAMPLED = 256  # pixels a side from which what is typical is taken
 # Noise of less than this share of the spread is not safe from the rounding of single precision.
 _SINGLE = 1e-3
 
 
-def _average_band(data, variance, good, block):
-    """Return means, variances of the means, and goodness of the blocks of one band of rows."""
+def _average_band(data, good, block):
+    """Return means and goodness of the blocks of one band of rows."""
     if good is None:
-        spread = block_sums(variance, block) / block**4 if np.ndim(variance) else None
-        return block_sums(data, block) / block**2, spread, None
+        return block_sums(data, block) / block**2, None
     count = block_sums(good, block)
-    safe = np.maximum(count, 1)
-    mean = block_sums(np.where(good, data, 0), block) / safe
-    if np.ndim(variance):
-        spread = block_sums(np.where(good, variance, 0), block) / safe**2
-    else:
-        spread = variance / safe
-    return mean, spread, count >= 0.5 * block**2
+    return block_sums(np.where(good, data, 0), block) / np.maximum(count, 1), count >= 0.5 * block**2
+
+
+def _typical(variance):
+    """Return the mean of some of the variances that are finite."""
+    step = max(1, max(variance.shape) // _SAMPLED)
+    values = variance[::step, ::step]
+    values = values[np.isfinite(values)]
+    return float(values.mean(dtype=float)) if values.size else 0.0
 
 
 def block_average(plane: Plane, block: int) -> Plane:
@@ -40,7 +42,8 @@ def block_average(plane: Plane, block: int) -> Plane:
     Returns
     -------
     Plane
-        In double precision; the variances are those of the means. A block half good is good.
+        In double precision; the variance is one for all, that of the mean of a typical block, which is what a
+        search needs. A block half good is good.
     """
     if block == 1:
         return plane
@@ -48,12 +51,11 @@ def block_average(plane: Plane, block: int) -> Plane:
     bands = []
     for first in range(0, plane.shape[0] // block * block, rows):
         band = slice(first, min(first + rows, plane.shape[0] // block * block))
-        variance = plane.variance[band] if np.ndim(plane.variance) else plane.variance
-        good = None if plane.good is None else plane.good[band]
-        bands.append(_average_band(plane.data[band], variance, good, block))
-    data, variances, goods = ([b[i] for b in bands] for i in range(3))
-    variance = plane.variance / block**2 if variances[0] is None else np.concatenate(variances)
-    return Plane(np.concatenate(data), variance, None if goods[0] is None else np.concatenate(goods))
+        bands.append(_average_band(plane.data[band], None if plane.good is None else plane.good[band], block))
+    data, goods = ([b[i] for b in bands] for i in range(2))
+    variance = _typical(plane.variance) if np.ndim(plane.variance) else plane.variance
+    good = None if goods[0] is None else np.concatenate(goods)
+    return Plane(np.concatenate(data), variance / block**2, good)
 
 
 def standardised(plane: Plane, flux: Flux, dtype) -> Plane:
@@ -96,7 +98,7 @@ class Pyramid:
         """Standard deviation of the noise in standard units, of the quietest pixels where it varies."""
         variance = self.plane.variance
         if np.ndim(variance):
-            step = max(1, max(self.shape) // 256)
+            step = max(1, max(self.shape) // _SAMPLED)
             variance = variance[::step, ::step]
             positive = variance[variance > 0]
             variance = float(np.percentile(positive, 1)) if positive.size else 0.0

@@ -15,7 +15,9 @@ MARGIN = 16
 # The outermost rows of the overlap are touched most by what is only predicted beyond it: no weight for them.
 # So many of them, from each signal-to-noise ratio on: the fainter the noise, the farther that is felt.
 _EDGES = ((0.0, 1), (60.0, 2), (150.0, 3))
-_WIDE = 400  # pixels a side
+_WIDE = 400  # pixels a side: from there on rows are cheap
+_WIDE_EDGES = ((0.0, 1), (30.0, 4))
+_FEW = 0.01  # of the pixels: holes that are no more than a detector's bad pixels
 _LARGEST_EDGE = 1 / 16  # of a side
 
 
@@ -100,9 +102,9 @@ class Overlap:
 
     @cached_property
     def wide(self) -> bool:
-        """Whether those beside an edge are few of the pixels: one prediction of what is beyond it serves."""
-        sides = [s.indices(n) for s, n in zip(self.box, self.usable.shape, strict=True)]
-        return not self.has_holes and min(last - first for first, last, _ in sides) >= _WIDE
+        """Whether few pixels are beside an edge or a hole: one prediction of what is missing serves."""
+        sides = [s.stop - s.start for s in self.box]
+        return min(sides) >= _WIDE and np.count_nonzero(self.hole) <= _FEW * sides[0] * sides[1]
 
     @property
     def gaps(self) -> tuple[np.ndarray, np.ndarray]:
@@ -157,11 +159,13 @@ def _rolled(plane, whole, dtype):
     return data, good, roll(plane.variance).astype(dtype) if np.ndim(plane.variance) else plane.variance
 
 
-def _edge(reference, image):
+def _edge(reference, image, sides):
     """Return how many rows at each edge carry no weight, for images of unit spread."""
     variances = [float(np.mean(p.variance, dtype=float)) for p in (reference, image)]
     noise = np.sqrt(0.5 * sum(variances))
-    return max(rows for ratio, rows in _EDGES if not noise > 0 or 1 / noise >= ratio)
+    edges = _EDGES if min(sides) < _WIDE else _WIDE_EDGES
+    rows = max(rows for ratio, rows in edges if not noise > 0 or 1 / noise >= ratio)
+    return min(rows, *(max(1, int(n * _LARGEST_EDGE)) for n in sides))
 
 
 def make_overlap(reference: Plane, image: Plane, whole, *, periodic: bool = False) -> Overlap:
@@ -184,7 +188,7 @@ def make_overlap(reference: Plane, image: Plane, whole, *, periodic: bool = Fals
     whole = (int(whole[0]), int(whole[1]))
     dtype = np.result_type(reference.data.dtype, image.data.dtype, np.float32)
     if periodic:
-        canvas, origin, box = image.shape, (0, 0), (slice(None), slice(None))
+        canvas, origin, box = image.shape, (0, 0), tuple(slice(0, n) for n in image.shape)
         inside = np.ones(canvas, bool)
         windows = (*_rolled(reference, whole, dtype), *_rolled(image, (0, 0), dtype))
     else:
@@ -194,9 +198,7 @@ def make_overlap(reference: Plane, image: Plane, whole, *, periodic: bool = Fals
         origin = (start[1], start[0])
         box = tuple(slice(MARGIN, MARGIN + high - low) for low, high in extent)
         inside = np.zeros(canvas, bool)
-        edge = _edge(reference, image)
-        for b in box:
-            edge = min(edge, max(1, int((b.stop - b.start) * _LARGEST_EDGE)))
+        edge = _edge(reference, image, [high - low for low, high in extent])
         inside[tuple(slice(b.start + edge, b.stop - edge) for b in box)] = True
         moved = [start[0] - whole[1], start[1] - whole[0]]
         windows = (*_windows(reference, moved, canvas, dtype), *_windows(image, start, canvas, dtype))

@@ -14,15 +14,17 @@ from dataclasses import replace
 import numpy as np
 
 from astroreg.estimators.alignment import Aligned, Aligner, carried_on
-from astroreg.estimators.equations import Equations, Fit, make_fit, products
+from astroreg.estimators.equations import Equations, Fit, make_fit, noise_curvature, products
 from astroreg.estimators.fourier import FourierGrid
-from astroreg.estimators.template import taper
+from astroreg.estimators.template import raised_edges
 
 _ITERATIONS = 30
 _TAPER = 0.1  # of each side of the overlap: less leaks at the edges, more throws information away
-_ACCEPTED = 0.05  # of the error: a last step this short counts as converged
+_ACCEPTED = 0.1  # of the error: a last step this short counts as converged
 _DENIED = 2.0  # times the variance that the attached noise promises: it is not the residuals'
-_ENOUGH = 3e-3  # of the error: where the iteration stops
+_ENOUGH = 0.01  # of the error: where the iteration stops
+_SHORT = 4.0  # errors: where the overlap is wide, a step no longer than this is the last
+_LEFT = 1 / 50  # of such a step: what is to come after it
 _ALIGNED = 0.1  # pixels: nearer than this the filter, which serves the prediction of gaps here, stays
 
 # (cross-spectrum, grid) -> (x, y) of the correlation's peak
@@ -51,17 +53,26 @@ class PeakStep:
         self.tolerance = tolerance
         self.free = aligner.free
         overlap, grid = aligner.overlap, aligner.grid
-        self.window = np.zeros(grid.shape, grid.dtype)
-        box = overlap.box
-        self.window[box] = 1 if overlap.periodic else taper(self.window[box].shape, _TAPER)
+        sides = [self._side(n, inside) for n, inside in zip(grid.shape, overlap.box, strict=True)]
+        rows, columns = (side.astype(grid.dtype) for side in sides)
+        down, across = (_derivative(side).astype(grid.dtype) for side in sides)
+        self.window, self.window_slopes = np.outer(rows, columns), ((rows, across), (down, columns))
         # The taper makes little of the rows at an edge: only the outermost are left out besides.
         inner = self.window > 0
         if not overlap.periodic:
             inner[1:-1, 1:-1] &= inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
+        # The taper does away with the edges, but not with holes.
+        self.wide = overlap.wide and not overlap.has_holes
         self.usable = overlap.has_reference & overlap.has_image & inner
         self.square = self.window**2
         self.total = float(self.square.sum(dtype=float))
         aligner.fraction = self._on_samples(aligner.fraction)
+
+    def _side(self, n, inside):
+        """Return the taper along one axis of the canvas, 0 outside of the overlap."""
+        side = np.zeros(n)
+        side[inside] = 1 if self.aligner.overlap.periodic else raised_edges(side[inside].size, _TAPER)
+        return side
 
     def _on_samples(self, shift):
         """Return the nearest shift that the method's samples can give."""
@@ -78,30 +89,47 @@ class PeakStep:
         total = mean_reference + mean_image
         return reference, image, mean_reference / total if total > 0 else 0.5
 
-    def solve(self) -> tuple[Aligned, float]:
-        """Iterate until the peak stands at zero; return the images there and the last step's length."""
+    def solve(self) -> tuple[Aligned, list[np.ndarray], float]:
+        """Iterate until the peak stands at zero; return the images there and how far it may still be.
+
+        The images aligned, and the transforms of both when tapered.
+
+        Where the overlap is wide the taper makes nothing of what is beyond its edges: the first guess serves,
+        and the second pass ends what the first began.
+        """
         aligner, grid = self.aligner, self.aligner.grid
-        last, before, known_at = np.inf, np.zeros(2), aligner.fraction
-        for iteration in range(_ITERATIONS):
-            aligned = aligner.align()
+        last, before, known_at = np.inf, np.zeros(2), np.full(2, np.inf)
+        if self.wide:
+            self._approach()
+        for _ in range(_ITERATIONS):
+            aligned, fraction = aligner.align(), aligner.fraction
             share = self._noise()[2]
             sky = aligned.a + grid.dtype.type(share) * aligned.residual
-            if not aligner.learnt or np.abs(aligner.fraction - known_at).max() > _ALIGNED:
-                aligner.learn_filter(aligned, share)
-                known_at = aligner.fraction
-            cross = self._cross_spectrum(aligned)
+            tapered = self._tapered(aligned.a, aligned.b)
+            cross = tapered[0].conj()
+            cross *= tapered[1]
             step = np.clip(self.find_peak(cross, grid), -1, 1)
             last = float(np.abs(step).max())
             longer, before = carried_on(step, before)
             self._move_flux(aligned, sky)
             aligner.fraction = self._on_samples(aligner.fraction + longer * step)
-            if last < max(self.tolerance, _ENOUGH * self._rough_error(cross)):
+            error = self._rough_error(cross)
+            if last < max(self.tolerance, _ENOUGH * error) or (self.wide and last < _SHORT * error):
+                last *= _LEFT if self.wide else 1
                 break
-            if iteration and aligner.overlap.wide:
-                continue
-            centre = self._mean(sky)
-            aligner.predict(sky, centre, grid.forward(sky - grid.dtype.type(centre)))
-        return aligned, last
+            if not self.wide:
+                if np.abs(fraction - known_at).max() > _ALIGNED:
+                    aligner.learn_filter(aligned, share)
+                    known_at = fraction
+                aligner.predict(sky, *self._centred(aligned, sky, share))
+        return aligned, tapered, last
+
+    def _centred(self, aligned, sky, share):
+        """Return the level of the sky and the transform of the rest."""
+        grid, centre = self.aligner.grid, self._mean(sky)
+        spectrum = aligned.mean_spectrum(share)
+        spectrum[0, 0] -= centre * grid.shape[0] * grid.shape[1]
+        return centre, spectrum
 
     def _rough_error(self, cross):
         """Return the shift's error as that of noise of the mean variance on the correlation's curvature."""
@@ -117,13 +145,23 @@ class PeakStep:
     def _mean(self, values):
         return float(np.einsum("ij,ij->", self.square, values)) / self.total
 
-    def _cross_spectrum(self, aligned):
-        """Return conj(A) B of the tapered images without their means."""
-        grid = self.aligner.grid
-        a, b = (
-            grid.forward(self.window * (x - grid.dtype.type(self._mean(x)))) for x in (aligned.a, aligned.b)
-        )
-        return a.conj() * b
+    def _approach(self):
+        """Move to the peak of the correlation of the images as they stand, which the taper holds back."""
+        aligner, grid = self.aligner, self.aligner.grid
+        first, second = self._tapered(*aligner.images)
+        second *= grid.phase(-aligner.fraction)
+        second *= first.conj()
+        step = np.clip(self.find_peak(second, grid), -1, 1)
+        aligner.fraction = self._on_samples(aligner.fraction + step)
+
+    def _tapered(self, a, b):
+        """Return the transforms of both tapered images without their means."""
+        grid, out = self.aligner.grid, []
+        for x in (a, b):
+            part = x - grid.dtype.type(self._mean(x))
+            part *= self.window
+            out.append(grid.forward(part))
+        return out
 
     def _move_flux(self, aligned, sky):
         """Improve scale and background from the aligned images."""
@@ -139,49 +177,72 @@ class PeakStep:
                 self.aligner.background += (1 - factor) * (self._mean(aligned.a) - self.aligner.background)
             self.aligner.scale *= factor
 
-    def equations(self, aligned: Aligned) -> Equations:
+    def equations(self, aligned: Aligned, tapered: list[np.ndarray]) -> Equations:
         """Return the equations that the peak at zero solves, for its errors.
 
         The derivative of the correlation of the tapered images T a and T b at zero is
         ``sum d(T S)/dx T (b - a)``, with S any mean of a and b: the derivative of the residual times the
         residual sums to nothing. The inverse-variance mean has the noise that the residual has not.
-        """
-        grid, usable = self.aligner.grid, self.usable
-        reference, image, share = self._noise()
-        residual = aligned.residual
-        sky = aligned.a + grid.dtype.type(share) * residual
-        part = sky - grid.dtype.type(self._mean(sky))
-        inside = self.window * usable
-        gradients = grid.gradient(grid.forward(self.window * part))
-        templates = [*(inside * g for g in gradients), inside * self.window * part, inside * self.window]
-        slope = self._slope(aligned, inside, share)
-        variance = np.where(usable, reference + image, 0).astype(grid.dtype)
-        scatter = products([t * variance for t in templates], templates)
-        covariance = np.where(usable, share * image - (1 - share) * reference, 0).astype(grid.dtype)
-        scatter[:2, :2] -= self._common_noise(covariance)
-        weight = np.where(usable, 1 / np.where(variance > 0, variance, 1), 0).astype(grid.dtype)
-        value = products(templates, [residual])[:, 0]
-        return Equations(value, slope, scatter, tuple(templates), aligned, weight, self.free)
 
-    def _slope(self, aligned, inside, share):
-        """Return the expected derivatives of the equations, from products of the one image with the other.
-
-        The squares of either image's noise are far larger than the sky's at high frequencies; there are none
-        in it.
+        The slope is that of products of the one image with the other: the squares of either image's noise are
+        far larger than the sky's at high frequencies. With S of share s, ``(1 - s) a b + s b a`` is
+        ``S S + (1 - 2 s) S r - s (1 - s) r r``; in a wide overlap of one noise S r is nothing.
         """
         grid, kind = self.aligner.grid, self.aligner.grid.dtype.type
-        background, slope = kind(self.aligner.background), np.zeros((4, 4))
-        pairs = (
-            (1 - share, aligned.a, aligned.b, aligned.spectrum_b),
-            (share, aligned.b, aligned.a, aligned.spectrum_a),
-        )
-        for factor, own, other, spectrum in pairs:
-            part = self.window * (own - kind(self._mean(own)))
-            templates = [inside * g for g in grid.gradient(grid.forward(part))]
-            templates += [inside * part, inside * self.window]
-            changes = [*grid.gradient(spectrum), background - other, np.full_like(other, -1)]
-            slope += factor * products(templates, changes)
-        return slope
+        reference, image, share = self._noise()
+        sky = aligned.a + kind(share) * aligned.residual
+        derivatives = grid.gradient(aligned.mean_spectrum(share))
+        templates = self._templates(sky, derivatives)
+        slope = np.zeros((4, 4))
+        slope[:, :3] = products(templates, [*derivatives, kind(self.aligner.background) - sky])
+        slope[:, 3] = [-float(t.sum(dtype=float)) for t in templates]
+        variance = reference + image
+        uniform = not np.ndim(variance)
+        if uniform and self.wide:
+            slope[:3, :3] -= share * (1 - share) * self._noise_products(tapered[1] - tapered[0])
+        else:
+            slope[:, :3] += self._products_apart(aligned, (sky, *derivatives), share)
+        weighted = templates if uniform else [t * variance.astype(grid.dtype) for t in templates]
+        scatter = products(weighted, templates) * (variance if uniform else 1)
+        scatter[:2, :2] -= self._common_noise(share * image - (1 - share) * reference)
+        weight = np.where(self.usable, 1 / np.where(variance > 0, variance, 1), 0).astype(grid.dtype)
+        value = products(templates, [aligned.residual])[:, 0]
+        return Equations(value, slope, scatter, tuple(templates), aligned, weight, self.free)
+
+    def _templates(self, sky, derivatives):
+        """Return T d(T S)/dx, T d(T S)/dy, T^2 S and T^2 on the pixels that count; S is less its mean."""
+        inside = self.window * self.usable
+        values = sky - sky.dtype.type(self._mean(sky))
+        values *= inside
+        out = []
+        for derivative, sides in zip(derivatives, self.window_slopes, strict=True):
+            template = np.outer(*sides)
+            template *= values
+            derivative = derivative * self.window
+            derivative *= inside
+            template += derivative
+            out.append(template)
+        return [*out, values * self.window, inside * self.window]
+
+    def _noise_products(self, residual):
+        """Return what r r is expected to be from the transform of the tapered residual."""
+        ones = np.ones((1, 1), self.aligner.grid.dtype)
+        gradients, square = noise_curvature(self.aligner.grid, residual, ones)
+        of_taper = [float(np.sum(np.outer(*sides) ** 2, dtype=float)) for sides in self.window_slopes]
+        out = np.diag([0.0, 0.0, -square])
+        out[:2, :2] = gradients - np.diag(of_taper) * square / self.total
+        return out
+
+    def _products_apart(self, aligned, sky, share):
+        """Return ``(1 - 2 s) S r - s (1 - s) r r``; `sky` is S and its derivatives."""
+        grid, kind, odd = self.aligner.grid, self.aligner.grid.dtype.type, 1 - 2 * share
+        residual = aligned.residual
+        derivatives = grid.gradient(aligned.spectrum_b - aligned.spectrum_a)
+        both = zip(sky, (residual, *derivatives), strict=True)
+        mixed, *slopes = (kind(odd) * x - kind(share * (1 - share)) * y for x, y in both)
+        out = products(self._templates(mixed, slopes), [*derivatives, -residual])
+        out[3] *= odd
+        return out
 
     def _common_noise(self, covariance):
         """Return what the noise that template and residual share adds to the product of their variances.
@@ -189,14 +250,20 @@ class PeakStep:
         In the correlation the two images' noises stand as V_a V_b; the template's variance times the
         residual's exceeds that by the square of their covariance.
         """
-        grid = self.aligner.grid
-        mean_square = [_mean_over_plane(grid, k**2) for k in grid.odd_angular]
-        return np.diag(mean_square) * float(np.sum((self.square * covariance) ** 2, dtype=float))
+        common = self.square * self.usable
+        common *= np.asarray(covariance, common.dtype)
+        return self._mean_over_plane(2) * float(np.einsum("ij,ij->", common, common))
+
+    def _mean_over_plane(self, power):
+        """Return the means over all frequencies of a power of their components, on a diagonal."""
+        multiplicity = self.aligner.grid.multiplicity
+        means = [k.astype(float) ** power for k in self.aligner.grid.odd_angular]
+        return np.diag([float((k.mean(0) * multiplicity).sum() / multiplicity.sum()) for k in means])
 
     def fit(self, *, empirical: bool) -> Fit:
         """Solve, and return the shift with its errors from the attached noise or from the residuals."""
-        aligned, last = self.solve()
-        fit = make_fit(self.aligner, self.equations(aligned), converged=True, empirical=empirical)
+        aligned, tapered, last = self.solve()
+        fit = make_fit(self.aligner, self.equations(aligned, tapered), converged=True, empirical=empirical)
         if fit.scatter_ratio > _DENIED and not empirical:
             # The noise is not what was promised, and the method made no other use of the promise.
             fit = make_fit(self.aligner, fit.equations, converged=True, empirical=True)
@@ -218,18 +285,17 @@ class PeakStep:
         The noise of the curvature is ``sum T^4 V_A V_B (2 pi k)^4``; where it is not far smaller than the
         curvature, the correlation has many peaks.
         """
-        grid = self.aligner.grid
         reference, image, _ = self._noise()
-        product = np.where(self.usable, reference * image, 0)
-        power = float(np.sum(self.square**2 * product, dtype=float))
-        fourth = np.array([_mean_over_plane(grid, k**4) for k in grid.odd_angular])
+        square = self.square * self.usable
+        power = float(np.einsum("ij,ij->", square * np.asarray(reference * image, square.dtype), square))
         if empirical:
             power *= (fit.chi2 / max(fit.n_pixels, 1)) ** 2
-        signal = np.diag(fit.equations.slope)[:2]
+        signal, fourth = np.diag(fit.equations.slope)[:2], np.diag(self._mean_over_plane(4))
         return float((signal / np.sqrt(power * fourth)).min()) if power > 0 else float("inf")
 
 
-def _mean_over_plane(grid, function):
-    """Return the mean over all frequencies of a function of one of their components."""
-    values = np.broadcast_to(function.astype(float), grid.k2.shape)
-    return float((grid.multiplicity * values).sum() / grid.multiplicity.sum() / grid.k2.shape[0])
+def _derivative(side):
+    """Return the band-limited derivative of one period of a periodic function of one axis."""
+    k = np.fft.rfftfreq(side.size)
+    spectrum = np.fft.rfft(side) * np.where(k == 0.5, 0, 2j * np.pi * k)
+    return np.fft.irfft(spectrum, n=side.size)

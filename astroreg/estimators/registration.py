@@ -29,7 +29,12 @@ _RECENTRINGS = 5
 _MIDDLE = 256  # pixels a side of the window in which a pattern of the detector is looked for
 _FINE = 3  # a search on blocks larger than this needs a fit before one of the pixels may begin
 _NEAR = 0.03  # blocks: a start near enough to go on with at a finer resolution
-_BYTES = 25  # of the canvas' precision at the peak of a fit, a pixel of the canvas
+_ARRAYS, _ARRAYS_OF_NOISE = (
+    25,
+    15,
+)  # at the peak of a fit; besides, where variances differ from pixel to pixel
+_COARSER = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)  # pixels a side, tried in turn where memory is short
+_SMALLEST = 128  # coarser pixels a side: an image is not made smaller than this for want of memory
 _FARTHEST = 12  # pixels: a fit that walks this far from the coarse peak follows noise
 
 
@@ -72,6 +77,9 @@ class Outcome:
         Probability that unrelated images would match as well.
     block : int
         Pixels a side of the blocks on which the fit was made: its lengths are in blocks.
+    complete : int
+        Pixels a side of the largest blocks that hold all that the images tell; less than `block` for want of
+        memory.
     """
 
     fit: Fit | None
@@ -79,6 +87,7 @@ class Outcome:
     overlap: Overlap | None = field(default=None, repr=False)
     false_alarm: float = float("nan")
     block: int = 1
+    complete: int = 1
 
 
 # Aligner -> an object with fit(empirical=...)
@@ -234,12 +243,27 @@ def _fit_at(reference, image, start, refiner, how, *, empirical=False, profile=N
     return fit, overlap
 
 
-def _bytes_needed(reference, image, level):
+def bytes_needed(reference: Pyramid, image: Pyramid, level: Level) -> float:
     """Return the bytes at the peak of a fit."""
     shapes = [tuple(n // level.block for n in p.shape) for p in (reference, image)]
     extent = overlap_extent(*shapes, np.rint(level.start / level.block).astype(int))
+    arrays = _ARRAYS + _ARRAYS_OF_NOISE * any(np.ndim(p.plane.variance) for p in (reference, image))
     item = np.result_type(reference.dtype, image.dtype).itemsize
-    return _BYTES * item * float(np.prod([float(max(0, high - low) + 2 * MARGIN) for low, high in extent]))
+    return arrays * item * float(np.prod([float(max(0, high - low) + 2 * MARGIN) for low, high in extent]))
+
+
+def _affordable(reference, image, level, memory, how):
+    """Return the level, or the next coarser one whose fit needs no more than `memory` bytes."""
+    sides = min(*reference.shape, *image.shape)
+    for block in (level.block, *(b for b in _COARSER if b > level.block and b * _SMALLEST <= sides)):
+        if how.periodic and any(n % block for n in image.shape):
+            continue
+        ratio = block / level.block
+        profile = level.profile and (ratio * level.profile[0], level.profile[1])
+        coarser = replace(level, block=block, profile=profile)
+        if bytes_needed(reference, image, coarser) <= memory:
+            return coarser
+    return level
 
 
 def _varies(overlap):
@@ -260,6 +284,7 @@ def register(
     *,
     empirical: bool = False,
     coarse: Coarse | None = None,
+    memory: float = float("inf"),
     permit: Callable[[float], None] | None = None,
 ) -> Outcome:
     """Measure the shift of `image` relative to `reference`.
@@ -276,6 +301,8 @@ def register(
         Whether the errors come from the residuals rather than from the variances.
     coarse : Coarse, optional
         A search made before on the same pair.
+    memory : float
+        Bytes that the fit may need: it is made on coarser pixels where it would need more.
     permit : callable, optional
         Called with the bytes that the fit needs before anything of it is allocated; may raise.
 
@@ -287,10 +314,11 @@ def register(
     coarse = coarse or search(reference, image, how)
     if coarse.peak is None:
         return Outcome(None, coarse)
-    level = _level(reference, image, coarse, how)
+    complete = _level(reference, image, coarse, how)
+    level = _affordable(reference, image, complete, memory, how)
     block, profile = level.block, level.profile
     if permit is not None:
-        permit(_bytes_needed(reference, image, level))
+        permit(bytes_needed(reference, image, level))
     planes = reference.fine(block), image.fine(block)
     if coarse.set_aside:
         planes = without_shared_outliers(*planes)
@@ -298,4 +326,4 @@ def register(
     if fit is None:
         return Outcome(None, coarse, overlap)
     false_alarm = false_alarm_probability(fit, overlap.box, coarse.trials)
-    return Outcome(fit, coarse, overlap, false_alarm, block)
+    return Outcome(fit, coarse, overlap, false_alarm, block, complete.block)

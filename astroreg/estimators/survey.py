@@ -12,14 +12,18 @@ import numpy as np
 
 from astroreg.estimators.decimation import GOOD_SHARE, ROLL_OFF, amplitude, block_sums, fill_bad
 from astroreg.estimators.fourier import fourier_grid
-from astroreg.estimators.overlap import overlap_extent
+from astroreg.estimators.overlap import Plane, overlap_extent
 from astroreg.estimators.taylor import taylor_peak
-from astroreg.estimators.template import Spectra, summed_spectra, taper
+from astroreg.estimators.template import Spectra, filter_on, summed_spectra, taper
 
-_WINDOW = 240  # pixels a side
+_WINDOW = 192  # pixels a side
 _WINDOWS = 4  # those of the most structure
 _MOST_A_SIDE = 8  # windows from which they are chosen
-_TRIALS = 4  # times that the windows are brought together again
+_FULL = 0.9  # of a window's blocks are good, if there are such windows
+_TRIALS = 5  # times that the windows are brought together again
+_ASTRAY = 1.5  # blocks that a search on them may be wrong
+_HIGH = 0.4  # cycles a pixel
+_LEAST = 0.01  # of a frequency: an image may be white
 _COMPLETE = 0.97  # of the information: an error larger by 1.5 per cent is the same error
 _SMALLEST = 128  # coarser pixels a side: an image is not made smaller than this
 _BLOCKS = (16, 12, 10, 8, 6, 5, 4, 3, 2)  # tried in this order
@@ -35,13 +39,13 @@ class Survey:
         (x, y) of the image relative to the reference, pixels.
     spectra : Spectra
         Of the windows, brought together.
-    retained : dict
-        Share of the weight of the pixels that blocks of each size keep.
+    windows : list
+        The planes of both images, window by window.
     """
 
     shift: np.ndarray
     spectra: Spectra
-    retained: dict[int, float]
+    windows: list[tuple[Plane, Plane]]
 
 
 def survey(reference, image, shift, block: int) -> Survey | None:
@@ -62,26 +66,34 @@ def survey(reference, image, shift, block: int) -> Survey | None:
         None where the overlap is smaller than a window or the windows do not fit together.
     """
     shift = np.asarray(shift, float)
-    corners = None
+    corners, seen, start = None, 1, shift
     for _ in range(_TRIALS):
         whole = np.rint(shift).astype(int)
         extent = overlap_extent(reference.shape, image.shape, whole)
         if min(high - low for low, high in extent) < _WINDOW:
             return None
-        corners = corners or _corners(image, extent, block)
-        windows = [_pair(reference, image, corner, extent, whole) for corner in corners]
+        corners = corners or _corners(reference, image, extent, whole, block)
+        windows = [_pair(reference, image, corner, extent, whole) for corner in corners[:seen]]
         spectra = _spectra(windows)
         step = _step(spectra)
+        if seen == 1 and seen < len(corners):
+            # One window says how far the search was wrong: by no more than its blocks.
+            seen = len(corners)
+            shift = whole + step if np.abs(step).max() <= _ASTRAY * block else start
+            continue
         shift = whole + step
         if np.abs(step).max() <= 0.5:
             turned = spectra.cross * spectra.grid.phase(-step)
-            spectra = Spectra(spectra.grid, turned, spectra.power, spectra.weight)
-            return Survey(shift, spectra, _retained(windows))
+            # Equal shares: mean and difference have the power of the images between them.
+            total = spectra.power + spectra.noise
+            power, noise = 0.5 * (total + turned.real), 0.5 * (total - turned.real)
+            spectra = Spectra(spectra.grid, turned, power, noise, spectra.weight)
+            return Survey(shift, spectra, windows)
     return None
 
 
-def _corners(image, extent, block):
-    """Return the first pixels (row, column) of the windows of most structure."""
+def _corners(reference, image, extent, whole, block):
+    """Return the first pixels (row, column) of the windows of most structure, none with large holes."""
     rows, columns = (
         np.linspace(low, high - _WINDOW, min(_MOST_A_SIDE, (high - low) // _WINDOW)).astype(int)
         for low, high in extent
@@ -89,16 +101,28 @@ def _corners(image, extent, block):
     corners = [(j, i) for j in rows for i in columns]
     if len(corners) <= _WINDOWS:
         return corners
-    plane = image.coarse(block)
-    energy = np.zeros(plane.shape)
+    side = max(1, _WINDOW // block)
+
+    def part(array, j, i):
+        return array[j // block :, i // block :][:side, :side]
+
+    planes = [(reference.coarse(block), *whole[::-1]), (image.coarse(block), 0, 0)]
+    masks = [(p.good, dy, dx) for p, dy, dx in planes if p.good is not None]
+    full = [c for c in corners if all(part(g, c[0] - y, c[1] - x).mean() >= _FULL for g, y, x in masks)]
+    energy = _energy(planes[1][0])
+    structure = {c: float(part(energy, *c).sum()) for c in full or corners}
+    return sorted(structure, key=structure.get, reverse=True)[:_WINDOWS]
+
+
+def _energy(plane):
+    """Return the squared differences of neighbours."""
     data = np.nan_to_num(plane.data.astype(float))
+    energy = np.zeros(plane.shape)
     energy[:-1] += np.diff(data, axis=0) ** 2
     energy[:, :-1] += np.diff(data, axis=1) ** 2
     if plane.good is not None:
         energy[~plane.good] = 0
-    side = max(1, _WINDOW // block)
-    structure = [float(energy[j // block :, i // block :][:side, :side].sum()) for j, i in corners]
-    return [corners[k] for k in np.argsort(structure)[::-1][:_WINDOWS]]
+    return energy
 
 
 def _pair(reference, image, corner, extent, whole):
@@ -129,7 +153,8 @@ def _tapered(plane, window, norm):
 def _step(spectra):
     """Return where the windows' common correlation peaks, to a part of a pixel."""
     grid = spectra.grid
-    surface = grid.inverse(spectra.cross)
+    cross = spectra.cross * _loud(spectra)
+    surface = grid.inverse(cross)
     j, i = np.unravel_index(int(surface.argmax()), surface.shape)
     whole = np.array(
         [
@@ -137,30 +162,35 @@ def _step(spectra):
             (j + grid.shape[0] // 2) % grid.shape[0] - grid.shape[0] // 2,
         ]
     )
-    return whole + taylor_peak(spectra.cross * grid.phase(-whole), grid)
+    return whole + taylor_peak(cross * grid.phase(-whole), grid)
 
 
-def _retained(windows):
-    """Return by block the share of the inverse variance of the pixels that survives their averaging."""
-    plain = all(p.good is None and not np.ndim(p.variance) for pair in windows for p in pair)
-    if plain:
-        return dict.fromkeys(_BLOCKS, 1.0)
-    out = {}
-    for block in _BLOCKS:
-        fine, coarse = 0.0, 0.0
-        for first, second in windows:
-            good = np.ones(first.shape, bool)
-            for plane in (first, second):
-                good = good if plane.good is None else good & plane.good
-            variance = np.broadcast_to(first.variance + second.variance, first.shape)
-            safe = np.where(good & (variance > 0), variance, 1)
-            fine += float((good / safe).sum(dtype=float))
-            count = block_sums(good, block)
-            total = block_sums(np.where(good, safe, 0), block)
-            enough = count >= GOOD_SHARE * block**2
-            coarse += float((enough * block**2 * count / np.where(total > 0, total, 1)).sum())
-        out[block] = coarse / fine if fine > 0 else 0.0
-    return out
+def _loud(spectra):
+    """Return how far each frequency stands out of the level at the highest, which noise has everywhere."""
+    k, _, power = spectra.rings()
+    # A ring's own power grows with its circumference.
+    mean = power / np.maximum(k, k[k > 0].min(initial=1))
+    level = float(np.median(mean[k > _HIGH])) if (k > _HIGH).any() else 0.0
+    return filter_on(spectra.grid, k, np.clip(1 - level / mean, _LEAST, 1))
+
+
+def _retained(windows, block):
+    """Return the share of the inverse variance of the pixels that survives their averaging in blocks."""
+    if all(p.good is None and not np.ndim(p.variance) for pair in windows for p in pair):
+        return 1.0
+    fine, coarse = 0.0, 0.0
+    for first, second in windows:
+        good = np.ones(first.shape, bool)
+        for plane in (first, second):
+            good = good if plane.good is None else good & plane.good
+        variance = np.broadcast_to(first.variance + second.variance, first.shape)
+        safe = np.where(good & (variance > 0), variance, 1)
+        fine += float((good / safe).sum(dtype=float))
+        count = block_sums(good, block)
+        total = block_sums(np.where(good, safe, 0), block)
+        enough = count >= GOOD_SHARE * block**2
+        coarse += float((enough * block**2 * count / np.where(total > 0, total, 1)).sum())
+    return coarse / fine if fine > 0 else 0.0
 
 
 def complete_block(found: Survey, sides: int) -> int:
@@ -197,7 +227,8 @@ def complete_block(found: Survey, sides: int) -> int:
         folded = np.interp(mirrored, k, signal / k) * k * amplitude(mirrored, block) ** 2
         folded = np.where((mirrored < edge) & (mirrored > 0), folded, 0)
         kept = k**2 * seen * _ratio(seen, seen + noise + 2 * folded) * _ratio(noise, noise + 2 * folded)
-        if kept[k < 0.5 / block].sum() * found.retained[block] >= _COMPLETE * whole:
+        kept = float(kept[k < 0.5 / block].sum())
+        if kept >= _COMPLETE * whole and kept * _retained(found.windows, block) >= _COMPLETE * whole:
             return block
     return 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from astroreg.estimators.fourier import FourierGrid
+from astroreg.estimators.fourier import FourierGrid, in_one_thread
 
 
 def taylor_peak(cross: np.ndarray, grid: FourierGrid) -> np.ndarray:
@@ -28,11 +28,12 @@ def taylor_peak(cross: np.ndarray, grid: FourierGrid) -> np.ndarray:
     Gradient and curvature are sums over the spectrum, not differences of neighbouring samples: repeated
     about the new point this is Newton's method, without the bias of a single expansion.
     """
-    factors = grid.odd_angular
-    weight = grid.multiplicity
-    real, imaginary = weight * cross.real, weight * cross.imag
-    gradient = np.array([-(k * imaginary).sum(dtype=float) for k in factors])
-    curvature = np.array([[-(k * j * real).sum(dtype=float) for k in factors] for j in factors])
+    kx, ky = (k.ravel().astype(float) for k in grid.odd_angular)
+    terms = cross * grid.multiplicity
+    columns, rows = terms.sum(0, dtype=complex), terms.sum(1, dtype=complex)
+    mixed = ky @ in_one_thread(terms.real, kx)
+    gradient = -np.array([kx @ columns.imag, ky @ rows.imag])
+    curvature = -np.array([[kx**2 @ columns.real, mixed], [mixed, ky**2 @ rows.real]])
     if np.linalg.eigvalsh(curvature).max() < 0:
         step = -np.linalg.solve(curvature, gradient)
         if np.abs(step).max() <= 1:

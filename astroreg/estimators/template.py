@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from astroreg.estimators.fourier import RADIAL_BINS, FourierGrid, fourier_grid
+from astroreg.estimators.wiener import Wiener, smooth_filter
 
-# Share of each side of the overlap over which a taper rises, so that its edges do not leak power.
-_TAPER = 0.2
+# Pixels at either end over which a taper rises, within the shares of a side in all that follow. Edges leak
+# power of the largest scales: where the rise is short, that drowns the spectrum of a steep sky, and noise
+# passes for sky.
+_RISE = 14
+_TAPERS = (0.2, 0.5)
 _LONGEST_RADIUS = np.sqrt(0.5)  # of a frequency, cycles per pixel
 # Overlaps with a side longer than this are seen through windows of the size below, on a grid over them (Welch
 # 1967, doi:10.1109/TAU.1967.1161901): what a ring of so many frequencies tells needs no more.
@@ -17,12 +22,12 @@ _LONGEST_WHOLE = 400
 _WINDOW, _WINDOWS_A_SIDE = 240, 3
 
 
-def taper(shape: tuple[int, int], fraction: float = _TAPER) -> np.ndarray:
-    """Return a window that is 1 inside and falls to 0 at the edges, as a cosine."""
-    return np.outer(*(_raised_edges(n, fraction) for n in shape))
+def taper(shape: tuple[int, int], fraction: float | None = None) -> np.ndarray:
+    """Return a window that is 1 inside and falls to 0, as a cosine, over `fraction` of each side."""
+    return np.outer(*(raised_edges(n, fraction or np.clip(2 * _RISE / n, *_TAPERS)) for n in shape))
 
 
-def _raised_edges(n, fraction):
+def raised_edges(n, fraction):
     """Return 1 with half a cosine at either end, over `fraction` of the length in all, nowhere zero."""
     edge = max(1, int(fraction * (n + 1) / 2))
     rise = 0.5 * (1 - np.cos(np.pi * np.arange(1, edge + 1) / (edge + 1)))
@@ -34,7 +39,7 @@ def _raised_edges(n, fraction):
 
 @dataclass(frozen=True)
 class Spectra:
-    """Cross-spectrum of two images and power of their mean, summed over tapered windows.
+    """Cross-spectrum of two images, powers of their mean and difference, summed over tapered windows.
 
     Attributes
     ----------
@@ -44,6 +49,8 @@ class Spectra:
         Sum of conj(A) B, complex.
     power : `numpy.ndarray`
         Sum of the power of the mean image.
+    noise : `numpy.ndarray`
+        Sum of the power of the difference, in units of the mean's noise.
     weight : float
         Sum of the squared tapers: so many pixels stand in the windows.
     """
@@ -51,6 +58,7 @@ class Spectra:
     grid: FourierGrid
     cross: np.ndarray
     power: np.ndarray
+    noise: np.ndarray
     weight: float
 
     def rings(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -63,26 +71,36 @@ class Spectra:
 
         Notes
         -----
-        ``h = P / (P + N)``: P from the cross-power of the two images, which their independent noises leave
-        alone, P + N from the power of the mean. No knowledge of the noise is needed. A filter that rises
-        with frequency is noise: the profile is the closest one that falls.
+        ``h = P / (P + N)`` with P + N from the power of the mean and N from that of the difference, whose
+        noises are independent. No knowledge of the noise is needed.
         """
-        from scipy.optimize import isotonic_regression
+        k, power, wiener = self._fitted
+        return k, wiener.h, power
 
+    @property
+    def learning(self) -> float:
+        """Share of the filtered correlation's curvature that the filter owes to noise; see `Wiener`."""
+        return self._fitted[2].learning
+
+    @cached_property
+    def _fitted(self) -> tuple[np.ndarray, np.ndarray, Wiener]:
+        """Frequency and power of the rings, and the filter in them."""
         wide = max(1, RADIAL_BINS // max(8, min(self.grid.shape) // 4))
         starts = np.arange(0, RADIAL_BINS, wide)
         count = self.grid.radial_counts
         radius = (np.arange(RADIAL_BINS) + 0.5) / RADIAL_BINS * _LONGEST_RADIUS
-        cross, power = self.grid.radial_sums(self.cross.real), self.grid.radial_sums(self.power)
-        cross, power, count, radius = (
-            np.add.reduceat(x, starts) for x in (cross, power, count, count * radius)
+        power, noise = self.grid.radial_sums(self.power), self.grid.radial_sums(self.noise)
+        power, noise, count, radius = (
+            np.add.reduceat(x, starts) for x in (power, noise, count, count * radius)
         )
         filled = (count > 0) & (power > 0)
         if not filled.any():
-            return np.array([0.0]), np.array([1.0]), np.array([0.0])
-        ratio = cross[filled] / power[filled]
-        falling = isotonic_regression(ratio, weights=count[filled], increasing=False).x
-        return radius[filled] / count[filled], np.clip(falling, 0, 1), power[filled]
+            return np.array([0.0]), np.array([0.0]), Wiener(np.array([1.0]), 0.0)
+        power, noise, count, radius = (x[filled] for x in (power, noise, count, radius))
+        # The taper joins neighbouring frequencies: so many of them are independent.
+        modes = count * self.weight / (self.grid.shape[0] * self.grid.shape[1])
+        k = radius / count
+        return k, power, smooth_filter(k, power, noise, modes)
 
     def curvature(self, k: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the mean a pixel of grad(h S) grad(S)^T, shape (2, 2), and of (h S) S, S the sky."""
@@ -146,13 +164,16 @@ def _centre(window, a, b, share):
 
 def summed_spectra(grid: FourierGrid, pairs, share: float, weight: float) -> Spectra:
     """Return the spectra of pairs of tapered windows."""
-    cross, power = 0, 0
+    cross, power, noise = 0, 0, 0
     for a, b in pairs:
         fa, fb = grid.forward(a), grid.forward(b)
         cross = cross + fa.conj() * fb
-        mean = fa + fa.real.dtype.type(share) * (fb - fa)
+        difference = fb - fa
+        mean = fa + fa.real.dtype.type(share) * difference
         power = power + (mean.real**2 + mean.imag**2)
-    return Spectra(grid, cross, power, weight)
+        noise = noise + (difference.real**2 + difference.imag**2)
+    # The variance of the mean with shares f and 1 - f is f (1 - f) times that of the difference.
+    return Spectra(grid, cross, power, grid.dtype.type(share * (1 - share)) * noise, weight)
 
 
 def filter_on(grid: FourierGrid, k: np.ndarray, h: np.ndarray) -> np.ndarray:

@@ -101,7 +101,8 @@ def _uncertainty(hdu: fits.ImageHDU, plane: tuple, unit: u.UnitBase | None) -> N
     values = _read(hdu, plane)
     single = values.dtype.kind == "f" and values.dtype.itemsize == 4
     own = _own_unit(hdu, kind, unit)
-    return kind(np.array(values, dtype=np.float32 if single else np.float64, order="C"), unit=own)
+    plane = np.array(values, dtype=np.float32 if single else np.float64, order="C")
+    return kind(plane, copy=False, unit=own)
 
 
 def _own_unit(hdu: fits.ImageHDU, kind: type[NDUncertainty], unit: u.UnitBase | None) -> u.UnitBase | None:

@@ -315,7 +315,8 @@ def _largest(plane: np.ndarray, good: np.ndarray | None) -> float:
     """Largest magnitude among the good pixels."""
     if not any(plane.strides):
         return abs(float(plane.flat[0]))
-    values = plane if good is None or good.all() else plane[good]
+    # Zeros are no larger than any magnitude; picking the good ones out takes thrice as long.
+    values = plane if good is None else np.where(good, plane, 0)
     return max(float(values.max()), -float(values.min()))
 
 

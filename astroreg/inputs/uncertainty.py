@@ -12,6 +12,8 @@ __all__ = ["variance_plane"]
 
 # The power that turns each kind of uncertainty into a variance.
 _POWER = {"std": 2, "var": 1, "ivar": -1}
+# Values whose squares and inverses single precision holds in full.
+_RANGE = (1e-18, 1e18)
 
 
 def variance_plane(
@@ -33,8 +35,9 @@ def variance_plane(
     Returns
     -------
     ndarray or None
-        float64, in ``unit**2``; a negative uncertainty gives a negative variance, so that the
-        caller sees it; None where there is no uncertainty. One number in the memory where all are equal.
+        In ``unit**2``, float32 where the uncertainty was and its squares stay in range, else float64; a
+        negative uncertainty gives a negative variance, so that the caller sees it; None where there is no
+        uncertainty. One number in the memory where all are equal.
 
     Raises
     ------
@@ -78,7 +81,14 @@ def _real(values: Any, shape: tuple[int, ...], argument: str) -> np.ndarray:
         )
     if array.size > 1 and array.flat[0] == array.flat[-1] and array.min() == array.max():
         array = array[(slice(0, 1),) * array.ndim]
-    return array.astype(float)
+    single = array.dtype.kind == "f" and array.dtype.itemsize == 4 and _squares_fit(array)
+    return array.astype(np.float32 if single else float)
+
+
+def _squares_fit(array: np.ndarray) -> bool:
+    """Return whether single precision holds the squares and inverses of the values, none of which is 0."""
+    low, high = float(array.min()), float(array.max())
+    return _RANGE[0] < low and high < _RANGE[1]
 
 
 def _foreign(

@@ -132,14 +132,15 @@ def test_flux_background_and_units(method, examples):
         usual = measured(method, *scene.frames)
         powers = scene.numbers.uniform(-15, 15, 2)
         scaled = [remade(f, factor=10**p) for f, p in zip(scene.frames, powers)]
-        # Rounding of the last bits, however far the iteration amplifies them.
-        assert sigmas_apart(usual, measured(method, *scaled)) < 1e-5
+        # Single precision, 6e-8 of the spread: at these signal to noise ratios some 1e-6 of an error, and
+        # the iteration amplifies them.
+        assert sigmas_apart(usual, measured(method, *scaled)) < 1e-4
         raised = [remade(f, offset=o) for f, o in zip(scene.frames, scene.numbers.uniform(-1e3, 1e3, 2))]
-        # 1e3 leaves 12 digits behind the point.
-        assert sigmas_apart(usual, measured(method, *raised)) < 1e-5
+        # In double precision 1e3 leaves 12 digits behind the point.
+        assert sigmas_apart(usual, measured(method, *raised)) < 1e-4
         told = remade(scene.reference, factor=1e3, unit=u.mJy, kind=VarianceUncertainty)
         in_units = measured(method, told, remade(scene.image, unit=u.Jy, kind=InverseVariance))
-        assert sigmas_apart(usual, in_units) < 1e-5
+        assert sigmas_apart(usual, in_units) < 1e-4
         np.testing.assert_allclose(in_units.scale.to_value(u.one), usual.scale.value, rtol=1e-5)
 
     holds(examples, check)

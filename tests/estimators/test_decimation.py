@@ -17,40 +17,44 @@ from astroreg.estimators.decimation import (
 )
 from astroreg.estimators.overlap import Plane
 
+REACH = 6  # coarser pixels beyond its own that one looks at
 
-def weights_of_one(n, block):
-    """Weights of n periodic pixels in the first coarser pixel, a sum of cosines about its centre."""
+
+def weights_of_one(block, reach=REACH):
+    """Weights in one coarser pixel of the pixels up to `reach` coarser ones from it, as a sum of cosines."""
+    n = 2000 * block
     k = np.fft.fftfreq(n)
-    # 1 up to 0.35 of the coarser sampling frequency, a cosine down to 0 at 0.65 of it.
-    height = np.cos(0.5 * np.pi * np.clip((np.abs(k) * block - 0.35) / 0.3, 0, 1))
-    distance = np.arange(n) - (block - 1) / 2
+    # 1 up to 0.35 of the coarser sampling frequency, falling to 0 at 0.65 of it.
+    flank = np.clip((np.abs(k) * block - 0.35) / 0.3, 0, 1)
+    height = np.cos(0.5 * np.pi * (3 * flank**2 - 2 * flank**3))
+    distance = np.arange((1 + 2 * reach) * block) - ((1 + 2 * reach) * block - 1) / 2
     return np.cos(2 * np.pi * distance[:, None] * k) @ height / n
 
 
 def by_matrix(n, block):
-    """Rows: weights of n periodic pixels in each coarser pixel."""
-    first = weights_of_one(n, block)
-    return np.array([np.roll(first, i * block) for i in range(n // block)])
+    """Rows: weights of pixels, six coarser ones more than n at either end, in each of n coarser pixels."""
+    one = weights_of_one(block) / weights_of_one(block).sum()
+    out = np.zeros((n, (n + 2 * REACH) * block))
+    for i in range(n):
+        out[i, i * block : i * block + one.size] = one
+    return out
 
 
-def tail(block, reach):
-    """By how much of its noise a coarser pixel is wrong with something else beyond `reach` coarser pixels.
-
-    What belongs there is missing and something else stands there, on either axis: twice the variance each.
-    """
-    row = np.roll(weights_of_one(200 * block, block), 100 * block)
-    away = np.abs(np.arange(200 * block) - 100 * block) > reach * block
-    return np.sqrt(4 * (row[away] ** 2).sum() / (row**2).sum())
+def missing(block, power):
+    """Sum of what the kernel has beyond its reach, to a power, beside all of it."""
+    row = np.abs(weights_of_one(block, 200)) ** power
+    return 1 - row[(200 - REACH) * block : -(200 - REACH) * block].sum() / row.sum()
 
 
-@pytest.mark.parametrize("block", [2, 3, 4, 5])
-@pytest.mark.parametrize("coarse", [(6, 8), (10, 4)])
+@pytest.mark.parametrize("block", [2, 3, 4, 5, 16])
+@pytest.mark.parametrize("coarse", [(16, 32), (48, 16)])
 def test_low_pass_by_matrix(block, coarse):
     """Blocks even and odd: every coarser pixel stands at the centre of its block."""
-    ny, nx = (n * block for n in coarse)
-    tile = np.random.default_rng(1).standard_normal((ny, nx))
+    ny, nx = coarse
+    tile = np.random.default_rng(1).standard_normal([(n + 2 * REACH) * block for n in coarse])
     expected = by_matrix(ny, block) @ tile @ by_matrix(nx, block).T
-    assert_allclose(low_passed(tile, block), expected, atol=1e-13)
+    # The sum of cosines repeats the kernel every 2000 coarser pixels, where it has fallen to 1e-9.
+    assert_allclose(low_passed(tile, block), expected, atol=1e-8)
     single = low_passed(tile.astype(np.float32), block)
     assert single.dtype == np.float32
     assert_allclose(single, expected, atol=1e-5)
@@ -58,28 +62,30 @@ def test_low_pass_by_matrix(block, coarse):
 
 @pytest.mark.parametrize("block", [2, 3, 5])
 def test_white_noise_stays_white(block):
-    """Any two coarser pixels' weights are orthogonal, and the squares of each sum to 1 / block^2."""
-    ny, nx = 4 * block, 6 * block
-    weights = []
-    for at in range(ny * nx):
-        impulse = np.zeros(ny * nx)
-        impulse[at] = 1
-        weights.append(low_passed(impulse.reshape(ny, nx), block).ravel())
-    weights = np.array(weights).T
-    assert_allclose(weights @ weights.T, np.eye(24) / block**2, atol=1e-14)
+    """Any two coarser pixels' weights are orthogonal, their squares sum to 1 / block^2, but for the tail."""
+    one = by_matrix(16, block)
+    impulse = np.zeros([28 * block] * 2)
+    impulse[11 * block, 13 * block] = 1
+    assert_allclose(low_passed(impulse, block), np.outer(one[:, 11 * block], one[:, 13 * block]), atol=1e-8)
+    # What is missing of either of two kernels, times the other: by Cauchy and Schwarz.
+    assert_allclose(block * one @ one.T, np.eye(16), atol=2 * np.sqrt(missing(block, 2)))
+    assert missing(block, 2) < 2e-5
 
 
 @pytest.mark.parametrize("block", [2, 3, 4])
 def test_waves_that_coarser_pixels_can_hold_are_kept(block):
-    """Up to 0.35 of their sampling frequency exactly, beyond 0.65 not at all, and constants to rounding."""
-    n = 40 * block
+    """Up to 0.35 of their sampling frequency, beyond 0.65 not at all, and constants to rounding."""
+    n = 60 * block
     y, x = np.indices((n, n))
-    wave = 3 + np.cos(2 * np.pi * (14 * x - 9 * y) / n + 0.4)  # 14 / 40 is 0.35
-    centre = np.arange(40) * block + (block - 1) / 2
-    expected = 3 + np.cos(2 * np.pi * (14 * centre - 9 * centre[:, None]) / n + 0.4)
-    assert_allclose(low_passed(wave, block), expected, atol=1e-12)
-    fine = np.cos(2 * np.pi * (27 * x + 3 * y) / n)  # 0.675
-    assert_allclose(low_passed(fine, block), 0, atol=1e-12)
+    wave = 3 + np.cos(2 * np.pi * (21 * x - 13 * y) / n + 0.4)  # 21 / 60 is 0.35
+    centre = (np.arange(48) + REACH) * block + (block - 1) / 2
+    expected = 3 + np.cos(2 * np.pi * (21 * centre - 13 * centre[:, None]) / n + 0.4)
+    # The most that the kernel's tail can do, on either axis: it and the sum of the rest miss it.
+    most = 4 * missing(block, 1) * np.abs(weights_of_one(block, 200)).sum()
+    assert_allclose(low_passed(wave, block), expected, atol=most)
+    fine = np.cos(2 * np.pi * (41 * x + 4 * y) / n)  # 0.683
+    assert_allclose(low_passed(fine, block), 0, atol=most)
+    assert most < 0.06
     assert_allclose(low_passed(np.full((n, n), 7.0), block), 7, rtol=1e-14)
 
 
@@ -104,23 +110,20 @@ def test_block_sums_by_loops(block):
 
 @pytest.mark.parametrize("block", [2, 3])
 def test_the_image_on_coarser_pixels(block):
-    """Away from its edges each is what the matrix of a long axis says, in standard units."""
+    """What the matrix says of the image, mirrored at its edges, in standard units."""
     ny, nx = 60 * block + 1, 64 * block
     data = np.random.default_rng(3).standard_normal((ny, nx))
     plane = decimated(Plane(10 + 4 * data, 16.0), block, Flux(10.0, 4.0), np.float64)
     assert plane.shape == (60 - 2 * DROPPED, 64 - 2 * DROPPED)
     assert plane.good is None
     assert_allclose(plane.variance, 1 / block**2)
-    expected = by_matrix(60 * block, block) @ data[: 60 * block] @ by_matrix(nx, block).T
-    inner = slice(16, -16)
-    # The kernel's tail beyond 16 coarser pixels, mirrored here and wrapped there, of noise of 1 / block: five
-    # sigma for the largest of some hundreds.
-    difference = plane.data[inner, inner] - expected[2:-2, 2:-2][inner, inner]
-    assert np.abs(difference).max() < 5 * tail(block, 16) / block
+    mirrored = np.pad(data, REACH * block, mode="symmetric")[: (60 + 2 * REACH) * block]
+    expected = by_matrix(60, block) @ mirrored @ by_matrix(64, block).T
+    assert_allclose(plane.data, expected[DROPPED:-DROPPED, DROPPED:-DROPPED], atol=1e-8)
 
 
 def test_smooth_structure_stands_at_the_centres_of_the_blocks():
-    """Waves of 25 pixels and more, to the thousandth to which the kernel has fallen at a tile's edge."""
+    """Waves of 25 pixels and more, to the thousandths that are missing of the kernel."""
 
     def sky(y, x):
         return np.cos(2 * np.pi * (x - 0.4 * y) / 60) + 0.5 * np.sin(2 * np.pi * (y + 3) / 25) + 0.01 * x
@@ -137,29 +140,25 @@ def test_smooth_structure_stands_at_the_centres_of_the_blocks():
 @pytest.mark.parametrize("block", [2, 3])
 @pytest.mark.parametrize("periodic", [False, True])
 def test_tiles_join(monkeypatch, block, periodic):
-    """The whole image as one tile, and many small ones: the same but for the kernel's tail of a tile."""
+    """The whole image as one tile, and many small ones: the same to rounding."""
     data = np.random.default_rng(4).standard_normal((90 * block, 78 * block))
-    monkeypatch.setattr(decimation, "_TILE", 1000)
+    monkeypatch.setattr(decimation, "_TILE", (1000, 1000))
     whole = decimated(Plane(data, 1.0), block, Flux(), np.float64, periodic=periodic)
-    monkeypatch.setattr(decimation, "_TILE", 20 * block)
+    monkeypatch.setattr(decimation, "_TILE", (7, 20))
     parts = decimated(Plane(data, 1.0), block, Flux(), np.float64, periodic=periodic)
-    # The tail beyond the eight coarser pixels that a tile has around it, of noise of 1 / block: five sigma
-    # for the largest of some thousand at the borders.
-    assert np.abs(parts.data - whole.data).max() < 5 * tail(block, 8) / block
-    assert tail(block, 8) < 0.02
+    assert_allclose(parts.data, whole.data, atol=1e-13)
     constant = decimated(Plane(np.full(data.shape, 3.0), 1.0), block, Flux(), np.float64, periodic=periodic)
     assert_allclose(constant.data, 3, rtol=1e-13)
 
 
 def test_a_periodic_image_wraps():
-    """As if it were one tile, up to the kernel's tail; no edge is dropped."""
+    """As if it were repeated for ever; no edge is dropped."""
     data = np.random.default_rng(5).standard_normal((60, 80))
     plane = decimated(Plane(data, 1.0), 2, Flux(), np.float64, periodic=True)
-    assert plane.shape == (30, 40)
-    # The tail beyond 8 coarser pixels as above, to five sigma of noise of 0.5.
-    assert np.abs(plane.data - low_passed(data, 2)).max() < 5 * tail(2, 8) / 2
+    wrapped = np.pad(data, 2 * REACH, mode="wrap")
+    assert_allclose(plane.data, by_matrix(30, 2) @ wrapped @ by_matrix(40, 2).T, atol=1e-8)
     rolled = decimated(Plane(np.roll(data, (14, -6), (0, 1)), 1.0), 2, Flux(), np.float64, periodic=True)
-    assert np.abs(rolled.data - np.roll(low_passed(data, 2), (7, -3), (0, 1))).max() < 5 * tail(2, 8) / 2
+    assert_allclose(rolled.data, np.roll(plane.data, (7, -3), (0, 1)), atol=1e-13)
 
 
 def test_edges_are_mirrored_and_dropped():
@@ -223,16 +222,25 @@ def test_fill_bad_by_loops():
     assert np.isfinite(filled).all()
 
 
-def test_a_cluster_of_bad_pixels_takes_the_nearest():
-    values, bad = np.zeros((20, 20)), np.zeros((20, 20), bool)
-    values[:, :10], values[:, 10:] = 1.0, 2.0
-    bad[5:15, 5:15] = True
+def test_a_cluster_of_bad_pixels_takes_what_is_near():
+    values, bad = np.zeros((64, 64)), np.zeros((64, 64), bool)
+    values[:, :32], values[:, 32:] = 1.0, 2.0
+    bad[20:44, 4:60] = True
     values[bad] = np.nan
     fill_bad(values, bad)
-    assert np.isfinite(values).all()
-    # The nearest to the middle of its rows are to the left and to the right.
-    assert_array_equal(values[9:11, 6:9], 1)
-    assert_array_equal(values[9:11, 11:14], 2)
+    # Beside good ones their neighbours' mean; farther off that of the smallest block that holds any.
+    assert_array_equal(values[20:44, 4:8], 1)
+    assert_array_equal(values[20:44, 56:60], 2)
+    assert_array_equal(values[21:24, 17:28], 1)
+    # A block of 16 beside the border of the two holds the means of three pixels across it, a ninth or so.
+    assert_allclose(values[20:44, 8:32], 1, atol=0.34)
+    assert_allclose(values[20:44, 32:56], 2, atol=0.34)
+    # No good pixel in the block: one of 64 takes in both halves.
+    values, bad = np.full((64, 64), 3.0), np.ones((64, 64), bool)
+    bad[63, 63] = False
+    values[bad] = np.nan
+    fill_bad(values, bad)
+    assert_array_equal(values, 3)
 
 
 def test_nothing_bad_or_nothing_good():

@@ -47,9 +47,9 @@ def test_the_windows_are_brought_together():
 
 
 def test_no_survey_of_less_than_a_window():
-    pair = simulate_pair((260, 500), shift=(0.0, 0.0), snr=10, rng=4)
+    pair = simulate_pair((210, 500), shift=(0.0, 0.0), snr=10, rng=4)
     assert survey(*pyramids(pair), (0, 0), 2) is not None
-    # 230 rows overlap at a shift of 30.
+    # 180 rows overlap at a shift of 30, and a window has 192.
     assert survey(*pyramids(pair), (0, 30), 2) is None
 
 
@@ -79,9 +79,7 @@ def test_retained_by_loops(kind):
         variances = np.exp(rng.standard_normal((2, 48, 48))) if kind != "bad" else (0.5, 2.0)
         goods = rng.random((2, 48, 48)) > 0.1 if kind != "varying" else (None, None)
         windows.append([Plane(np.zeros((48, 48)), v, g) for v, g in zip(variances, goods)])
-    found = _retained(windows)
-    assert set(found) == {16, 12, 10, 8, 6, 5, 4, 3, 2}
-    for block, share in found.items():
+    for block in (16, 12, 10, 8, 6, 5, 4, 3, 2):
         fine = coarse = 0.0
         for pair in windows:
             variance = sum(np.broadcast_to(p.variance, p.shape) for p in pair)
@@ -93,19 +91,22 @@ def test_retained_by_loops(kind):
                     if good[cell].mean() >= 0.75:
                         # So many pixels of the mean variance of the good ones.
                         coarse += block**2 / variance[cell][good[cell]].mean()
-        assert_allclose(share, coarse / fine)
+        assert_allclose(_retained(windows, block), coarse / fine)
 
 
 def test_all_is_retained_of_uniform_images():
     plane = Plane(np.zeros((48, 48)), 2.0)
-    assert set(_retained([(plane, plane)]).values()) == {1.0}
+    assert _retained([(plane, plane)], 3) == 1.0
 
 
 @pytest.mark.parametrize(
-    ("fwhm", "snr", "least", "most"), [(2.0, 100, 1, 1), (2.5, 20, 1, 1), (8.0, 5, 3, 8), (16.0, 20, 5, 12)]
+    ("fwhm", "snr", "least", "most"), [(2.0, 100, 1, 1), (2.5, 20, 1, 2), (8.0, 5, 3, 8), (16.0, 20, 5, 12)]
 )
 def test_a_wide_beam_needs_fewer_pixels(fwhm, snr, least, most):
-    """A deep sharp sky needs all its pixels; beams of many pixels some two or three a beam."""
+    """A deep sharp sky needs all its pixels; beams of many pixels some two or three a beam.
+
+    Pixels twice as large keep 89 % of the information on the first and 99 % on the second.
+    """
     pair = simulate_pair((490, 500), shift=(3.4, -2.3), fwhm=fwhm, snr=snr, rng=6)
     found = survey(*pyramids(pair), (3, -2), 4)
     assert least <= complete_block(found, 5000) <= most
@@ -117,12 +118,13 @@ def test_no_image_becomes_smaller_than_128():
     assert [complete_block(found, sides) for sides in (255, 256, 384, 640)] == [1, 2, 3, 5]
 
 
-def of_known_sky(width, noise, retained=1.0):
+def of_known_sky(width, noise, variance=1.0):
     """A survey without scatter: a round Gaussian spectrum of standard deviation `width` and white noise."""
     grid = FourierGrid((240, 240))
     signal = np.exp(-0.5 * grid.k2 / width**2)
-    spectra = Spectra(grid, (signal + 0j) * 1e6, (signal + noise) * 1e6, 1.0)
-    return Survey(np.zeros(2), spectra, dict.fromkeys((16, 12, 10, 8, 6, 5, 4, 3, 2), retained))
+    powers = (1e6 * x for x in (signal + 0j, signal + noise, np.full(signal.shape, noise)))
+    spectra = Spectra(grid, *powers, 240.0**2)
+    return Survey(np.zeros(2), spectra, [(Plane(np.zeros((48, 48)), variance),) * 2])
 
 
 def information(width, noise, block):
@@ -130,7 +132,8 @@ def information(width, noise, block):
     k = np.linspace(1e-4, 0.5 / block, 2000)
 
     def height(q):
-        return np.cos(0.5 * np.pi * np.clip((np.abs(q) * block - 0.35) / 0.3, 0, 1)) if block > 1 else 1.0
+        flank = np.clip((np.abs(q) * block - 0.35) / 0.3, 0, 1)
+        return np.cos(0.5 * np.pi * flank**2 * (3 - 2 * flank)) if block > 1 else 1.0
 
     def signal(q):
         return np.exp(-0.5 * q**2 / width**2)
@@ -156,6 +159,10 @@ def test_the_largest_block_that_is_complete(width, noise):
 
 
 def test_uneven_noise_needs_its_pixels():
-    """Blocks that throw a tenth of the weight away are none to fit on."""
+    """Blocks that throw a tenth of the weight away are none to fit on.
+
+    Of columns of variances 1 and v in turn the mean weighs 4 v / (1 + v)^2 of what they do: 0.89 for 2.
+    """
     assert complete_block(of_known_sky(0.02, 0.1), 5000) > 1
-    assert complete_block(of_known_sky(0.02, 0.1, retained=0.9), 5000) == 1
+    columns = np.broadcast_to(np.where(np.arange(48) % 2, 2.0, 1.0), (48, 48))
+    assert complete_block(of_known_sky(0.02, 0.1, variance=columns), 5000) == 1
