@@ -43,7 +43,7 @@ class ShiftFlag(enum.IntFlag):
     ROLL_AMBIGUOUS = 512, "The roll, not measured, moves the corners of the field by more than the error."
     LOW_SNR = (
         1024,
-        "Noise outweighs structure: the peak may be the noise's, and the error too small; use chi2_shift.",
+        "Noise outweighs structure: the peak may be noise, and the error too small; use chi2_shift.",
     )
 
     UNTRUSTED = 1 | 2 | 4 | 8 | 16 | 128 | 1024, "The shift must not be applied without a look at it."

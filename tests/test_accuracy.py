@@ -67,7 +67,7 @@ class Figures:
         )
 
 
-def measured(pairs, method, record_property, **options):
+def measured(pairs, method, **options):
     """Run a method over pairs and return the figures; every flag that ever came is in them."""
     off, error, limit, flags = [], [], [], ShiftFlag(0)
     for pair in pairs:
@@ -78,7 +78,6 @@ def measured(pairs, method, record_property, **options):
         error.append(result.shift_error.value)
         limit.append(pair.limit.value)
         flags |= result.flags
-    record_property("draws", len(off))
     return Figures.of(*(np.array(a) for a in (off, error, limit)), flags)
 
 
@@ -122,18 +121,18 @@ def other_skies(n, seed, *, low=48, high=88, faintest=3.0):
 
 
 @pytest.mark.parametrize("uncertainty", ["attached", "empirical"])
-def test_chi2_shift_on_other_skies(uncertainty, record_property):
+def test_chi2_shift_on_other_skies(uncertainty):
     """20 skies: the sampling errors, 16 % of a ratio, leave room for no more than a factor 1.6."""
-    found = measured(other_skies(20, 1, high=72), chi2_shift, record_property, uncertainty=uncertainty)
+    found = measured(other_skies(20, 1, high=72), chi2_shift, uncertainty=uncertainty)
     assert_honest(found, slack=0.05 if uncertainty == "attached" else 0.1)
     assert_at_the_limit(found, 1.1)
     assert found.flags & ~ShiftFlag.BAD_CHI2 == 0
 
 
 @pytest.mark.parametrize("method", [register_images, cross_correlation_shift])
-def test_the_unweighted_methods_on_other_skies(method, record_property):
+def test_the_unweighted_methods_on_other_skies(method):
     """Unfiltered noise times noise: a factor of up to four at S/N 3, with errors that know it."""
-    found = measured(other_skies(20, 2, high=72, faintest=5.0), method, record_property)
+    found = measured(other_skies(20, 2, high=72, faintest=5.0), method)
     assert_honest(found, slack=0.15)
 
 
@@ -149,23 +148,34 @@ def faint_and_small(skies, draws, *, side, snr, seed, index=3.0, fwhm=3.0):
 
 def pulls_of(pairs):
     """Return deviations over quoted errors, shape (n, 2), of what `chi2_shift` trusts, and their share."""
-    pulls, number = [], 0
+    pulls, pairs = [], list(pairs)
     for pair in pairs:
-        number += 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstroregWarning)
             result = chi2_shift(pair.reference, pair.image, max_shift=5)
         if result.flags.trusted:
             pulls.append(((result.shift - pair.shift) / result.shift_error).value)
-    return np.array(pulls), len(pulls) / number
+    return np.array(pulls), len(pulls) / len(pairs)
 
 
 def test_quoted_errors_are_true_on_small_faint_frames():
     """A filter learnt ring by ring follows the noise of so few frequencies: pulls of 1.3, rms."""
-    pulls, trusted = pulls_of(faint_and_small(8, 15, side=52, snr=1.0, seed=5))
+    pulls, trusted = pulls_of(faint_and_small(8, 12, side=52, snr=1.0, seed=5))
     assert trusted > 0.8
-    # 200 numbers and more: 5 %, of which 3 are allowed beside 5 % that steps of a quarter pixel leave.
+    # Some 180 numbers: 5 %, of which 3 are allowed beside 5 % that errors of a quarter pixel leave.
     assert 0.80 < np.sqrt(np.mean(pulls**2)) < 1.20
+
+
+def test_where_the_filter_follows_the_noise_the_error_is_not_trusted():
+    """Not only where the error is quoted as a pixel or more, of which S/N 0.6 leaves many undetected too."""
+    low = []
+    for pair in faint_and_small(4, 6, side=44, snr=0.6, seed=6):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstroregWarning)
+            result = chi2_shift(pair.reference, pair.image, max_shift=5)
+        if result.shift_error.max().value < 1:
+            low.append(bool(result.flags & ShiftFlag.LOW_SNR))
+    assert sum(low) > 3
 
 
 # ---- slow ------------------------------------------------------------------------------------
@@ -174,9 +184,9 @@ def test_quoted_errors_are_true_on_small_faint_frames():
 @pytest.mark.slow
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("uncertainty", ["attached", "empirical"])
-def test_chi2_shift_is_at_the_limit(scene, uncertainty, record_property):
+def test_chi2_shift_is_at_the_limit(scene, uncertainty):
     pair = simulate_pair(rng=77, **SCENES[scene])
-    found = measured(pair.draws(120, rng=1), chi2_shift, record_property, uncertainty=uncertainty)
+    found = measured(pair.draws(120, rng=1), chi2_shift, uncertainty=uncertainty)
     assert_honest(found, slack=0.05 if uncertainty == "attached" else 0.1)
     assert_at_the_limit(found, 1.1)
 
@@ -184,26 +194,26 @@ def test_chi2_shift_is_at_the_limit(scene, uncertainty, record_property):
 @pytest.mark.slow
 @pytest.mark.parametrize("scene", [name for name in SCENES if name != "faint"])
 @pytest.mark.parametrize("method", [register_images, cross_correlation_shift])
-def test_the_unweighted_methods_are_honest(scene, method, record_property):
+def test_the_unweighted_methods_are_honest(scene, method):
     pair = simulate_pair(rng=77, **SCENES[scene])
     # The upsampled answer is a multiple of its resolution: made as fine as the bright scene needs.
     options = {"upsample_factor": 2000} if method is register_images else {}
-    assert_honest(measured(pair.draws(80, rng=1), method, record_property, **options), slack=0.15)
+    assert_honest(measured(pair.draws(80, rng=1), method, **options), slack=0.15)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [chi2_shift, register_images, cross_correlation_shift])
-def test_correlated_noise(method, record_property):
+def test_correlated_noise(method):
     """The attached sigmas do not know of the correlation, the residuals do."""
     pair = simulate_pair(rng=77, **CORRELATED)
-    found = measured(pair.draws(120, rng=1), method, record_property, uncertainty="empirical")
+    found = measured(pair.draws(120, rng=1), method, uncertainty="empirical")
     assert_honest(found, slack=0.1 if method is chi2_shift else 0.15)
 
 
 @pytest.mark.slow
-def test_chi2_shift_on_many_other_skies(record_property):
+def test_chi2_shift_on_many_other_skies():
     """300 skies: the sampling error of a ratio is 4 %, that of the fraction inside 2.7 %."""
-    found = measured(other_skies(300, 3), chi2_shift, record_property)
+    found = measured(other_skies(300, 3), chi2_shift)
     assert_honest(found, slack=0.05)
     assert_at_the_limit(found, 1.1)
     assert found.flags & ShiftFlag.UNTRUSTED == 0
@@ -211,9 +221,9 @@ def test_chi2_shift_on_many_other_skies(record_property):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [register_images, cross_correlation_shift])
-def test_the_unweighted_methods_on_many_other_skies(method, record_property):
+def test_the_unweighted_methods_on_many_other_skies(method):
     options = {"upsample_factor": 1000} if method is register_images else {}
-    found = measured(other_skies(150, 4, faintest=5.0), method, record_property, **options)
+    found = measured(other_skies(150, 4, faintest=5.0), method, **options)
     assert_honest(found, slack=0.15)
     assert found.flags & ShiftFlag.UNTRUSTED == 0
 

@@ -23,7 +23,7 @@ _WINDOW, _WINDOWS_A_SIDE = 240, 3
 
 
 def taper(shape: tuple[int, int], fraction: float | None = None) -> np.ndarray:
-    """Return a window that is 1 inside and falls to 0, as a cosine, over `fraction` of each side."""
+    """Return a window that is 1 inside and falls to 0, as a cosine, over `fraction` of each side in all."""
     return np.outer(*(raised_edges(n, fraction or np.clip(2 * _RISE / n, *_TAPERS)) for n in shape))
 
 

@@ -131,7 +131,7 @@ def _solved(prior, information, sides):
 
 
 def _prior(k):
-    """Return the precision of the log ratio, upper bands of a matrix: a straight line in log k is free."""
+    """Return the precision of the log ratio, as upper bands of a matrix: a straight line in log k is free."""
     step = np.diff(np.log(np.maximum(k, 0.5 * k[1])))
     weight = 1 / (_BEND * np.sqrt(0.5 * (step[:-1] + step[1:])))
     first, last = weight / step[:-1], weight / step[1:]

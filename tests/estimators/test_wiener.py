@@ -27,10 +27,9 @@ def drawn_rings(rng, **sky):
     return tuple(2 * rng.gamma(MODES / 2, p / MODES) for p in expected_rings(**sky))
 
 
-SKIES = [{"level": 1}, {"level": 30, "width": 4}, {"level": 0.1, "index": 2, "width": 0}]
-
-
-@pytest.mark.parametrize("sky", SKIES)
+@pytest.mark.parametrize(
+    "sky", [{"level": 1}, {"level": 30, "width": 4}, {"level": 0.1, "index": 2, "width": 0}]
+)
 def test_a_power_law_through_a_beam_is_found(sky):
     ratio = ratio_of(K, **sky)
     # Where the iteration stops: a thousandth of h, and of a chain of steps a few.

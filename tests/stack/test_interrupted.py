@@ -58,7 +58,7 @@ def test_killed_again_and_again(four_files, stacks, tmp_path, record_property):
 
         # After three kills each process has time enough, so that the loop ends on any machine.
         for attempt in range(20):
-            if run_in_a_child(work, rng.uniform(0, duration) if attempt < 3 else 60.0):
+            if run_in_a_child(work, rng.uniform(0, 0.4 * duration) if attempt < 3 else 60.0):
                 break
             kills += 1
         again = align_stack(four_files, results_file=file, resume=True, **SEARCH)
