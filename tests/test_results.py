@@ -160,7 +160,7 @@ def test_level_is_the_chi_squared_probability_of_two_parameters(level):
     assert gammainc(1, result().confidence_ellipse(level).delta_chi2 / 2) == pytest.approx(level, rel=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @example(angle=90.0, ratio=0.5)
 @given(angle=st.floats(-89.9, 90), ratio=st.floats(0.01, 0.9))
 def test_ellipse_turns_with_the_covariance(angle, ratio):
@@ -239,14 +239,15 @@ def test_rounding(value, error, text):
         assert format_measurement(value, error, "pixel") == text + " pixel"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(value=st.floats(-1e5, 1e5), error=st.floats(1e-7, 1e4))
+@example(value=0.25, error=0.99609375)
 def test_rounding_keeps_the_value_within_a_twentieth_of_its_error(value, error):
     text = format_measurement(value, error)
     shown = [float(part) for part in text.strip("()").split(" +- ")]
-    # the last digit shown is that of an error of two digits, at least 10: half of it is error / 20
-    assert abs(shown[0] - value) <= 0.0501 * error
-    assert shown[1] == pytest.approx(error, rel=0.0501)
+    # The last digit shown is that of an error of two digits, at least 9.95 of them: its half is error / 19.9.
+    assert abs(shown[0] - value) <= 1.001 * error / 19.9
+    assert shown[1] == pytest.approx(error, rel=1.001 / 19.9)
 
 
 def test_text_says_the_answer_first():

@@ -16,7 +16,7 @@ from astropy.nddata import CCDData, InverseVariance, StdDevUncertainty, Variance
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from astroreg import AstroregWarning, ShiftFlag
+from astroreg import AstroregWarning, ShiftFlag, chi2_shift
 from astroreg.simulation import simulate_pair
 
 EXAMPLES = pytest.mark.parametrize("examples", [2, pytest.param(20, marks=pytest.mark.slow)])
@@ -95,6 +95,19 @@ def sigmas_apart(first, second):
     return np.abs(((first.shift - second.shift) / first.shift_error).value).max()
 
 
+def assert_same(differences, method):
+    """Assert that one calculation was done twice, in another order or with other digits.
+
+    The rounding of single precision, 6e-8 of values whose noise is a twentieth, is 1e-6 of the noise; the
+    iteration amplifies that to some 1e-4 of an error at the most. It ends with a step below 0.01 of the
+    error: of two calculations on either side of that, one takes a step more, of less than 0.01 by
+    `chi2_shift`. The others carry their steps on where these shrink slowly, and 0.02 is the longest in 400
+    comparisons. That happens in one scene of sixty; more than a tenth would be another cause.
+    """
+    assert max(differences) < (0.01 if method is chi2_shift else 0.03)
+    assert np.mean(np.array(differences) > 1e-3) <= 0.1
+
+
 @EXAMPLES
 def test_the_shift_is_found_and_moves_with_the_content(method, examples):
     """Translation: what is cut off at the lower edges of one image comes off the shift."""
@@ -144,14 +157,16 @@ def test_kinds_of_arrays(method, examples):
             "strided": (lambda a: np.repeat(np.repeat(a, 2, 0), 3, 1)[::2, ::3], 1e-6),
             "backwards": (lambda a: np.array(a[::-1, ::-1])[::-1, ::-1], 1e-6),
             "big-endian": (lambda a: a.astype(a.dtype.newbyteorder(">")), 1e-6),
-            # Rounded to 6e-8 of values whose noise is a twentieth, a few thousand of them.
-            "single": (lambda a: a if a.dtype.kind == "b" else a.astype("f4"), 5e-3),
         }
         for name, (arrays, tolerance) in kinds.items():
             other = measured(method, *(remade(f, arrays=arrays) for f in scene.frames))
             assert sigmas_apart(usual, other) < tolerance, name
+        single = [remade(f, arrays=lambda a: a if a.dtype == bool else a.astype("f4")) for f in scene.frames]
+        differences.append(sigmas_apart(usual, measured(method, *single)))
 
+    differences = []
     holds(examples, check)
+    assert_same(differences, method)
 
 
 @EXAMPLES
@@ -161,13 +176,13 @@ def test_exchanging_images_and_axes(method, examples):
     def check(scene):
         usual = measured(method, *scene.frames)
         back = measured(method, *scene.frames[::-1])
-        # To 1e-3 where all pixels are good; bad ones are filled in the reference only.
-        assert (np.abs((usual.shift + back.shift) / usual.shift_error) < 0.03).all()
+        differences.append(np.abs(((usual.shift + back.shift) / usual.shift_error).value).max())
         turned = measured(method, *(remade(f, arrays=np.transpose) for f in scene.frames))
-        # Even canvases have Nyquist terms, which rows and columns of a real transform treat differently.
-        assert (np.abs((turned.shift[::-1] - usual.shift) / usual.shift_error) < 0.05).all()
+        differences.append(np.abs(((turned.shift[::-1] - usual.shift) / usual.shift_error).value).max())
 
+    differences = []
     holds(examples, check)
+    assert_same(differences, method)
 
 
 @EXAMPLES
@@ -178,9 +193,17 @@ def test_masking_equals_cropping(method, examples):
         mask[:, left:] = True
         masked = measured(method, scene.reference, remade(scene.image, mask=mask))
         cropped = measured(method, scene.reference, scene.image[:, :left])
-        # The same pixels; only what is assumed beyond the edge differs.
-        assert sigmas_apart(cropped, masked) < 1
-        np.testing.assert_allclose(masked.shift_error, cropped.shift_error, rtol=0.2)
+        # The same pixels, of which two columns at the edge count differently: what is assumed beyond, and so
+        # what a shift by a part of a pixel brings in, is not the same. Answers that differ by a part f of the
+        # information differ by sqrt(f) of an error; at 4 sigma.
+        part = 2 / (left - np.abs(scene.shift[0]))
+        if method is not chi2_shift:
+            # Half of the taper, a tenth of the side of the window, lies on masked columns or on good ones.
+            part += 0.05
+        assert sigmas_apart(cropped, masked) < 4 * np.sqrt(part)
+        # Two of 27 columns, with the root of the information: 4 per cent, and the scatter of an estimate.
+        slack = 0.08 if method is chi2_shift else 0.2
+        np.testing.assert_allclose(masked.shift_error, cropped.shift_error, rtol=slack)
 
     holds(examples, check)
 
