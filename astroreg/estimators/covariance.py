@@ -9,7 +9,7 @@ from astroreg.estimators.fourier import FourierGrid, fourier_grid, good_length
 # A correlation of the residuals below this many of its standard errors counts as none.
 _SIGNIFICANT = 2.0
 _SHORTEST, _LONGEST = 2, 24  # pixels: bounds of the correlation length that is looked for
-_SAMPLE, _SAMPLES = 192, 2  # pixels a side of the parts of a wide overlap, and their number
+_SAMPLE, _SAMPLES = 128, 2  # pixels a side of the parts of a wide overlap, and their number
 
 
 def sandwich(slope: np.ndarray, scatter: np.ndarray) -> np.ndarray:

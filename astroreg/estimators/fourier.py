@@ -176,16 +176,27 @@ class FourierGrid:
         for waves no shorter than two pixels is exact to rounding: samples may then be as dense as one likes.
         """
         # A wave of phase p over the reach needs some e p / 2 + 12 terms for twelve digits.
-        nodes = chebyshev.chebpts1(int(np.ceil(1.4 * np.pi * reach)) + 12)
+        nodes, inverse = _interpolation(int(np.ceil(1.4 * np.pi * reach)) + 12)
         values = self.sample(spectrum.astype(complex), nodes * reach, nodes * reach)
-        inverse = np.linalg.inv(chebyshev.chebvander(nodes, nodes.size - 1))
         coefficients = inverse @ values @ inverse.T
 
         def evaluate(x, y):
-            rows, columns = (chebyshev.chebvander(np.asarray(q) / reach, nodes.size - 1) for q in (y, x))
+            rows, columns = (_polynomials(np.asarray(q) / reach, nodes.size) for q in (y, x))
             return rows @ coefficients @ columns.T
 
         return evaluate
+
+
+@lru_cache(maxsize=8)
+def _interpolation(n):
+    """Return n Chebyshev points, and the matrix from values there to the coefficients of the polynomial."""
+    nodes = chebyshev.chebpts1(n)
+    return nodes, np.linalg.inv(_polynomials(nodes, n))
+
+
+def _polynomials(x, n):
+    """Return the first n Chebyshev polynomials at every x between -1 and 1, a row each."""
+    return np.cos(np.arccos(np.clip(x, -1, 1))[:, None] * np.arange(n))
 
 
 def _real_product(a, b):

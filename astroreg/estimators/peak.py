@@ -208,7 +208,8 @@ class PeakStep:
         weighted = templates if uniform else [t * variance.astype(grid.dtype) for t in templates]
         scatter = products(weighted, templates) * (variance if uniform else 1)
         scatter[:2, :2] -= self._common_noise(share * image - (1 - share) * reference)
-        weight = np.where(self.usable, 1 / np.where(variance > 0, variance, 1), 0).astype(grid.dtype)
+        inverse = np.divide(1, variance, out=np.ones(np.shape(variance), kind), where=np.greater(variance, 0))
+        weight = self.usable * inverse.astype(kind, copy=False)
         value = products(templates, [aligned.residual])[:, 0]
         return Equations(value, slope, scatter, tuple(templates), aligned, weight, self.free)
 
@@ -231,7 +232,7 @@ class PeakStep:
         """Return what r r is expected to be from the transform of the tapered residual."""
         ones = np.ones((1, 1), self.aligner.grid.dtype)
         gradients, square = noise_curvature(self.aligner.grid, self.aligner.clean(residual), ones)
-        of_taper = [float(np.sum(np.outer(*sides) ** 2, dtype=float)) for sides in self.window_slopes]
+        of_taper = [np.prod([float(side @ side) for side in sides]) for sides in self.window_slopes]
         out = np.diag([0.0, 0.0, -square])
         out[:2, :2] = gradients - np.diag(of_taper) * square / self.total
         return out

@@ -167,7 +167,7 @@ def _step(spectra):
 
 def _loud(spectra):
     """Return how far each frequency stands out of the level at the highest, which noise has everywhere."""
-    k, _, power = spectra.rings()
+    k, power, *_ = spectra.powers
     # A ring's own power grows with its circumference.
     mean = power / np.maximum(k, k[k > 0].min(initial=1))
     level = float(np.median(mean[k > _HIGH])) if (k > _HIGH).any() else 0.0

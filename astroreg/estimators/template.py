@@ -74,17 +74,22 @@ class Spectra:
         ``h = P / (P + N)`` with P + N from the power of the mean and N from that of the difference, whose
         noises are independent. No knowledge of the noise is needed.
         """
-        k, power, wiener = self._fitted
-        return k, wiener.h, power
+        k, power, *_ = self.powers
+        return k, self._wiener.h, power
 
     @property
     def learning(self) -> float:
         """Share of the filtered correlation's curvature that the filter owes to noise; see `Wiener`."""
-        return self._fitted[2].learning
+        return self._wiener.learning
 
     @cached_property
-    def _fitted(self) -> tuple[np.ndarray, np.ndarray, Wiener]:
-        """Frequency and power of the rings, and the filter in them."""
+    def _wiener(self) -> Wiener:
+        k, power, noise, modes = self.powers
+        return smooth_filter(k, power, noise, modes) if power.any() else Wiener(np.ones_like(k), 0.0)
+
+    @cached_property
+    def powers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Frequency, summed power of mean and difference, and number of independent modes of the rings."""
         wide = max(1, RADIAL_BINS // max(8, min(self.grid.shape) // 4))
         starts = np.arange(0, RADIAL_BINS, wide)
         count = self.grid.radial_counts
@@ -95,12 +100,11 @@ class Spectra:
         )
         filled = (count > 0) & (power > 0)
         if not filled.any():
-            return np.array([0.0]), np.array([0.0]), Wiener(np.array([1.0]), 0.0)
+            return (np.array([0.0]),) * 4
         power, noise, count, radius = (x[filled] for x in (power, noise, count, radius))
         # The taper joins neighbouring frequencies: so many of them are independent.
         modes = count * self.weight / (self.grid.shape[0] * self.grid.shape[1])
-        k = radius / count
-        return k, power, smooth_filter(k, power, noise, modes)
+        return radius / count, power, noise, modes
 
     def curvature(self, k: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the mean a pixel of grad(h S) grad(S)^T, shape (2, 2), and of (h S) S, S the sky."""
