@@ -14,6 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
+from astroreg.estimators.decimation import fill_bad
 from astroreg.estimators.fourier import FourierGrid
 from astroreg.estimators.overlap import Overlap
 from astroreg.estimators.template import Spectra, filter_on, tapered_spectra
@@ -180,6 +181,19 @@ class Aligner:
             unknown &= ~inside
             np.copyto(sky, beyond, where=unknown)
         self._fill(sky, sky)
+
+    def fill_apart(self) -> None:
+        """Fill the holes of either image from its own neighbours, so that they move with the sky."""
+        overlap = self.overlap
+        if not overlap.has_holes:
+            return
+        for values, own, has in (
+            (self._a, overlap.reference, overlap.has_reference),
+            (self._b, overlap.image, overlap.has_image),
+        ):
+            np.copyto(values, own, where=has & overlap.hole)
+            fill_bad(values[overlap.box], ~has[overlap.box])
+        self._transforms = None
 
     def _both_strips(self):
         """Return the parts of the canvas whose mean sky is the first guess of something."""

@@ -130,15 +130,12 @@ def fill_bad(values: np.ndarray, bad: np.ndarray) -> None:
     beside[:, 1:] |= near[:, :-1]
     beside[:, :-1] |= near[:, 1:]
     y, x = np.nonzero(bad & beside)
-    total, count = np.zeros(y.size), np.zeros(y.size)
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            j, i = (np.clip(n + d, 0, m - 1) for n, d, m in zip((y, x), (dy, dx), bad.shape, strict=True))
-            good = ~bad[j, i]
-            count += good
-            total[good] += values[j[good], i[good]]
-    values[y, x] = total / count
-    _fill_from_blocks(values, beside)
+    around = np.indices((3, 3)).reshape(2, 1, -1) - 1
+    j, i = (np.clip(n[:, None] + d, 0, m - 1) for n, d, m in zip((y, x), around, bad.shape, strict=True))
+    good = ~bad[j, i]
+    values[y, x] = np.where(good, values[j, i], 0).sum(1, dtype=float) / good.sum(1)
+    if not beside.all():
+        _fill_from_blocks(values, beside)
 
 
 def _fill_from_blocks(values, known):
@@ -221,27 +218,23 @@ def decimated(plane: Plane, block: int, flux: Flux, dtype, *, periodic: bool = F
         (row, column) for row in range(0, shape[0], _TILE[0]) for column in range(0, shape[1], _TILE[1])
     ]
 
+    unit = 1 / (flux.factor * flux.factor * block * block)
+    good = None if plane.good is None else np.empty(shape, bool)
+    variance = np.empty(shape, dtype) if np.ndim(plane.variance) else float(plane.variance * unit)
+
     def make(corner):
-        part = out[tuple(slice(c, c + n) for c, n in zip(corner, _TILE, strict=True))]
-        part[...] = _tile_of(plane, flux, dtype, block, [c + edge for c in corner], part.shape, periodic)
+        tile = tuple(slice(c, c + n) for c, n in zip(corner, _TILE, strict=True))
+        part, first = out[tile], [c + edge for c in corner]
+        part[...] = _tile_of(plane, flux, dtype, block, first, part.shape, periodic)
+        pixels = tuple(slice(c * block, (c + n) * block) for c, n in zip(first, part.shape, strict=True))
+        count = block**2 if good is None else block_sums(plane.good[pixels], block)
+        if good is not None:
+            good[tile] = count >= GOOD_SHARE * block**2
+        if np.ndim(plane.variance):
+            values = plane.variance[pixels]
+            values = values if good is None else np.where(plane.good[pixels], values, 0)
+            variance[tile] = block_sums(values, block) * unit / np.maximum(count, 1)
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         list(pool.map(make, corners))
-    inside = tuple(slice(edge, edge + n) for n in shape)
-    return Plane(out, *(_noise_of_blocks(plane, block, flux, inside, dtype)))
-
-
-def _noise_of_blocks(plane, block, flux, inside, dtype):
-    """Return variance and goodness of the coarser pixels."""
-    unit = 1 / (flux.factor * flux.factor * block * block)
-    good, variance = plane.good, plane.variance
-    if good is None:
-        if not np.ndim(variance):
-            return float(variance * unit), None
-        return (block_sums(variance, block)[inside] * (unit / block**2)).astype(dtype), None
-    count = block_sums(good, block)[inside]
-    enough = count >= GOOD_SHARE * block**2
-    if not np.ndim(variance):
-        return float(variance * unit), enough
-    total = block_sums(np.where(good, variance, 0), block)[inside]
-    return (total * unit / np.maximum(count, 1)).astype(dtype), enough
+    return Plane(out, variance, good)

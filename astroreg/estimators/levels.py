@@ -98,7 +98,7 @@ class Pyramid:
         """Standard deviation of the noise in standard units, of the quietest pixels where it varies."""
         variance = self.plane.variance
         if np.ndim(variance):
-            step = max(1, max(self.shape) // _SAMPLED)
+            step = max(1, max(self.shape) // (_SAMPLED // 2))
             variance = variance[::step, ::step]
             positive = variance[variance > 0]
             variance = float(np.percentile(positive, 1)) if positive.size else 0.0

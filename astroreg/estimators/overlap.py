@@ -106,6 +106,14 @@ class Overlap:
         sides = [s.stop - s.start for s in self.box]
         return min(sides) >= _WIDE and np.count_nonzero(self.hole) <= _FEW * sides[0] * sides[1]
 
+    @cached_property
+    def has_small_holes(self) -> bool:
+        """Whether every pixel of a hole has a good one beside it, or there are no holes."""
+        inner = self.hole
+        for _ in range(2):
+            inner = (inner[:-2] & inner[1:-1] & inner[2:]).T
+        return not inner.any()
+
     @property
     def gaps(self) -> tuple[np.ndarray, np.ndarray]:
         """Where the reference and where the image are not used: no good pixel, or a hole in either."""

@@ -60,8 +60,10 @@ class PeakStep:
         inner = self.window > 0
         if not overlap.periodic:
             inner[1:-1, 1:-1] &= inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
-        # The taper does away with the edges, but not with holes.
-        self.wide = overlap.wide and not overlap.has_holes
+        # The taper does away with the edges, and few small holes are filled with what moves with the sky.
+        self.wide = overlap.wide and overlap.has_small_holes
+        if self.wide:
+            aligner.fill_apart()
         self.usable = overlap.has_reference & overlap.has_image & inner
         self.square = self.window**2
         self.total = float(self.square.sum(dtype=float))
@@ -189,7 +191,7 @@ class PeakStep:
 
         The slope is that of products of the one image with the other: the squares of either image's noise are
         far larger than the sky's at high frequencies. With S of share s, ``(1 - s) a b + s b a`` is
-        ``S S + (1 - 2 s) S r - s (1 - s) r r``; in a wide overlap of one noise S r is nothing.
+        ``S S + (1 - 2 s) S r - s (1 - s) r r``; in a wide overlap S r is nothing, which is how s is chosen.
         """
         grid, kind = self.aligner.grid, self.aligner.grid.dtype.type
         reference, image, share = self._noise()
@@ -201,7 +203,7 @@ class PeakStep:
         slope[:, 3] = [-float(t.sum(dtype=float)) for t in templates]
         variance = reference + image
         uniform = not np.ndim(variance)
-        if uniform and self.wide:
+        if self.wide:
             slope[:3, :3] -= share * (1 - share) * self._noise_products(tapered[1] - tapered[0])
         else:
             slope[:, :3] += self._products_apart(aligned, (sky, *derivatives), share)

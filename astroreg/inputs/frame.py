@@ -23,6 +23,7 @@ __all__ = ["Frame", "Parts", "checked_frame", "header_of", "real_array"]
 _FLOAT32_RANGE = (1e-12, 1e12)
 # The same for float64, with room for fourth powers and sums over 1e10 pixels.
 _FLOAT64_RANGE = (1e-70, 1e70)
+_AT_ONCE = 1 << 15  # values of an array in between, which so stays in the processor's memory
 
 
 @dataclass(frozen=True)
@@ -315,9 +316,13 @@ def _largest(plane: np.ndarray, good: np.ndarray | None) -> float:
     """Largest magnitude among the good pixels."""
     if not any(plane.strides):
         return abs(float(plane.flat[0]))
+    if good is None:
+        return max(float(plane.max()), -float(plane.min()))
     # Zeros are no larger than any magnitude; picking the good ones out takes thrice as long.
-    values = plane if good is None else np.where(good, plane, 0)
-    return max(float(values.max()), -float(values.min()))
+    rows = max(1, _AT_ONCE // plane.shape[1])
+    bands = [slice(n, n + rows) for n in range(0, plane.shape[0], rows)]
+    parts = (np.where(good[band], plane[band], 0) for band in bands)
+    return max(max(float(x.max()), -float(x.min())) for x in parts)
 
 
 def _within(largest: float, limits: tuple[float, float]) -> bool:
