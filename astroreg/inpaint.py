@@ -32,20 +32,47 @@ def fill_bad(data: np.ndarray, bad: np.ndarray, *, smooth: bool = True) -> np.nd
         return data
     if bad.all():
         return np.zeros_like(data)
-    distance, nearest = scipy.ndimage.distance_transform_edt(bad, return_indices=True)
-    filled = data[tuple(nearest)]
-    wanted = bad & (distance <= REACH)
+    filled = _nearest(data, bad)
     if smooth and min(data.shape) > 2:
+        wanted = bad & _near(~bad)
         filled[wanted] = _least_laplacian(filled, wanted)
     return filled
+
+
+def _nearest(data: np.ndarray, bad: np.ndarray) -> np.ndarray:
+    """Give every bad pixel the value of the nearest good one; a frame of bad rows, that of its inner edge."""
+    lines = [np.flatnonzero(~bad.all(axis)) for axis in (1, 0)]
+    inside = tuple(slice(line[0], line[-1] + 1) for line in lines)
+    inner, holes = data[inside], bad[inside]
+    if holes.any():
+        nearest = scipy.ndimage.distance_transform_edt(holes, return_distances=False, return_indices=True)
+        inner = inner[tuple(nearest)]
+    frame = [(line[0], n - 1 - line[-1]) for line, n in zip(lines, data.shape, strict=True)]
+    return np.pad(inner, frame, mode="edge")
+
+
+def _near(good: np.ndarray) -> np.ndarray:
+    """Return where a good pixel is no farther than `REACH`."""
+    out = good.copy()
+    for dy in range(-REACH, REACH + 1):
+        for dx in range(-REACH, REACH + 1):
+            if 0 < dy**2 + dx**2 <= REACH**2:
+                (y, from_y), (x, from_x) = (
+                    (slice(max(0, d), n + min(0, d)), slice(max(0, -d), n - max(0, d)))
+                    for d, n in zip((dy, dx), good.shape, strict=True)
+                )
+                out[y, x] |= good[from_y, from_x]
+    return out
 
 
 def _least_laplacian(filled: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Minimise the sum of the squared five-point Laplacian over the wanted pixels, the others held."""
     nx = filled.shape[1]
     # Stencils whose centre is at or beside a wanted pixel and which lie inside the array.
-    rows = scipy.ndimage.binary_dilation(wanted)
-    rows[[0, -1], :] = rows[:, [0, -1]] = False
+    rows = np.zeros_like(wanted)
+    rows[1:-1, 1:-1] = (
+        wanted[1:-1, 1:-1] | wanted[:-2, 1:-1] | wanted[2:, 1:-1] | wanted[1:-1, :-2] | wanted[1:-1, 2:]
+    )
     centre = np.flatnonzero(rows)
     column = centre[:, None] + np.array([0, 1, -1, nx, -nx])
     weight = np.broadcast_to([-4.0, 1.0, 1.0, 1.0, 1.0], column.shape)

@@ -24,6 +24,7 @@ CLEAN = 0.5 * (1 - ROLL_OFF)  # cycles a coarser pixel: up to here nothing has f
 _REACH = 6  # coarser pixels beyond its own that one looks at: seven thousandths of its noise are farther
 _STRIP = 16  # coarser pixels that one matrix makes along an axis
 _TILE = (64, 512)  # coarser pixels made at once: what they take stays in the processor's memory
+_WORTH_THREADS = 32  # tiles: threads get in each other's way as often as they help
 _IN_MEMORY = 1 << 15  # values that an array in between holds, which so stays in the processor's memory
 DROPPED = 2  # coarser pixels at each edge, which look beyond it
 GOOD_SHARE = 0.75  # of a block's pixels: the others are filled from their neighbours
@@ -140,18 +141,15 @@ def fill_bad(values: np.ndarray, bad: np.ndarray) -> None:
 
 def _fill_from_blocks(values, known):
     """Fill what is not known in place with the mean of its block of 4, 16, 64, ... pixels a side."""
-    y, x = np.nonzero(~known)
-    total, count, side = np.where(known, values, 0).astype(float), known.astype(float), 1
-    while y.size:
-        total, count = (
-            np.add.reduceat(np.add.reduceat(a, range(0, a.shape[0], 4), 0), range(0, a.shape[1], 4), 1)
-            for a in (total, count)
-        )
-        side *= 4
-        j, i = y // side, x // side
-        seen = count[j, i] > 0
-        values[y[seen], x[seen]] = total[j[seen], i[seen]] / count[j[seen], i[seen]]
-        y, x = y[~seen], x[~seen]
+    sums = [(np.where(known, values, 0), known)]
+    while not sums[-1][1].all():
+        beyond = [(0, -n % 4) for n in sums[-1][1].shape]
+        sums.append(tuple(block_sums(np.pad(a, beyond), 4) for a in sums[-1]))
+    mean = 0
+    for (total, count), (finer, _) in zip(sums[:0:-1], sums[-2::-1], strict=True):
+        mean = np.where(count > 0, total / np.maximum(count, 1), mean)
+        mean = mean.repeat(4, 0).repeat(4, 1)[: finer.shape[0], : finer.shape[1]]
+    np.copyto(values, mean, where=~known)
 
 
 @dataclass(frozen=True)
@@ -235,6 +233,10 @@ def decimated(plane: Plane, block: int, flux: Flux, dtype, *, periodic: bool = F
             values = values if good is None else np.where(plane.good[pixels], values, 0)
             variance[tile] = block_sums(values, block) * unit / np.maximum(count, 1)
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        list(pool.map(make, corners))
+    if len(corners) < _WORTH_THREADS:
+        for corner in corners:
+            make(corner)
+    else:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            list(pool.map(make, corners))
     return Plane(out, variance, good)

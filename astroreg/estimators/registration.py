@@ -110,6 +110,9 @@ def search(reference: Pyramid, image: Pyramid, how: Search) -> Coarse:
         With shifts in pixels of the images.
     """
     blocks = [search_block((reference.shape, image.shape), side, periodic=how.periodic) for side in _SIDES]
+    if how.max_shift is not None:
+        # Where a shift of one block is beyond the limit, all of them are at the bound.
+        blocks = [b for b in blocks if how.max_shift >= b] or blocks[-1:]
     if blocks[0] > blocks[-1] and _may_share_pattern(reference, image):
         blocks = blocks[-1:]
     for block in dict.fromkeys(blocks):

@@ -140,7 +140,7 @@ def test_small_holes_pull_the_peak_of_a_wide_overlap_nowhere(start):
     """One pixel in 250 of either image is bad, half a pixel from the shift.
 
     What stood at the same place in both images would pull by its share of the pixels: 1/125 of half a pixel,
-    0.004. The shift has an error of some 0.001 pixel, of which holes may change sqrt(1/125), and what they are
+    0.004. The shift has an error of 0.001 pixel, of which holes may change sqrt(1/125), and what they are
     filled with leaves the noise of a mean of neighbours: half of the error is asked for.
     """
     pair = simulate_pair((420, 430), shift=(0.5, -0.5), snr=30, index=2.5, fwhm=2.5, rng=11)
