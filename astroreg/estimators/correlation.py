@@ -19,6 +19,7 @@ from astroreg.estimators.overlap_sums import overlap_sums
 _HALF = 0.5
 _CHANCE = 0.3  # of the best score: what a small overlap may reach by chance
 _APART_FROM_PATTERN = 2  # pixels: nearer to 0 a peak cannot be told from the pattern's
+_AROUND = 16  # pixels beyond the longest shift: what a summit and a pattern are compared with
 _APART = 4  # pixels: summits of one massif this far apart are two
 
 
@@ -127,7 +128,9 @@ def summit(coarse: Coarse) -> np.ndarray:
     return peak.shift + np.clip(-np.linalg.solve(curvature, gradient), -0.5, 0.5)
 
 
-def correlation_surface(reference: Plane, image: Plane, *, periodic: bool = False) -> Surface:
+def correlation_surface(
+    reference: Plane, image: Plane, *, periodic: bool = False, reach: int | None = None
+) -> Surface:
     """Return the correlation of the two images at every whole-pixel shift.
 
     Parameters
@@ -136,13 +139,15 @@ def correlation_surface(reference: Plane, image: Plane, *, periodic: bool = Fals
         The images, of any shapes (equal ones if `periodic`).
     periodic : bool
         Whether both wrap around.
+    reach : int, optional
+        Longest shift along either axis that is wanted; all by default, and if `periodic`.
 
     Returns
     -------
     Surface
         NaN where fewer than 3 pixels overlap or one image does not vary there.
     """
-    sums = overlap_sums(reference, image, periodic=periodic)
+    sums = overlap_sums(reference, image, periodic=periodic, reach=reach)
     safe = np.maximum(sums.n, 1)
     va = sums.a2 - sums.a**2 / safe
     vb = sums.b2 - sums.b**2 / safe
@@ -192,7 +197,8 @@ def coarse_shift(
     Coarse
         Without a peak where nothing is allowed or nothing varies.
     """
-    surface = correlation_surface(reference, image, periodic=periodic)
+    reach = None if max_shift is None else int(max_shift + np.abs(prior).max()) + _AROUND
+    surface = correlation_surface(reference, image, periodic=periodic, reach=reach)
     distance = np.hypot(surface.x - prior[0], (surface.y - prior[1])[:, None])
     allowed = surface.overlap >= min_overlap
     if max_shift is not None:

@@ -18,6 +18,7 @@ _EDGES = ((0.0, 1), (60.0, 2), (150.0, 3))
 _WIDE = 400  # pixels a side: from there on rows are cheap
 _WIDE_EDGES = ((0.0, 1), (30.0, 4))
 _FEW = 0.01  # of the pixels: holes that are no more than a detector's bad pixels
+_FAINT = 30.0  # signal-to-noise ratio up to which the rims of larger ones are as few
 _LARGEST_EDGE = 1 / 16  # of a side
 
 
@@ -104,7 +105,18 @@ class Overlap:
     def wide(self) -> bool:
         """Whether few pixels are beside an edge or a hole: one prediction of what is missing serves."""
         sides = [s.stop - s.start for s in self.box]
-        return min(sides) >= _WIDE and np.count_nonzero(self.hole) <= _FEW * sides[0] * sides[1]
+        if min(sides) < _WIDE:
+            return False
+        if np.count_nonzero(self.hole) <= _FEW * sides[0] * sides[1]:
+            return True
+        if not _noise(self.reference_variance, self.image_variance) * _FAINT > 1:
+            return False
+        # Of large holes, such as the corners of a turned image, only the rims matter.
+        rim = np.zeros_like(self.hole)
+        for to, hole, good in ((rim, self.hole, self.usable), (rim.T, self.hole.T, self.usable.T)):
+            to[1:] |= hole[1:] & good[:-1]
+            to[:-1] |= hole[:-1] & good[1:]
+        return np.count_nonzero(rim) <= _FEW * sides[0] * sides[1]
 
     @cached_property
     def has_small_holes(self) -> bool:
@@ -167,10 +179,14 @@ def _rolled(plane, whole, dtype):
     return data, good, roll(plane.variance).astype(dtype) if np.ndim(plane.variance) else plane.variance
 
 
+def _noise(*variances):
+    """Return the standard deviation of a typical pixel of either image."""
+    return float(np.sqrt(np.mean([np.mean(v, dtype=float) for v in variances])))
+
+
 def _edge(reference, image, sides):
     """Return how many rows at each edge carry no weight, for images of unit spread."""
-    variances = [float(np.mean(p.variance, dtype=float)) for p in (reference, image)]
-    noise = np.sqrt(0.5 * sum(variances))
+    noise = _noise(reference.variance, image.variance)
     edges = _EDGES if min(sides) < _WIDE else _WIDE_EDGES
     rows = max(rows for ratio, rows in edges if not noise > 0 or 1 / noise >= ratio)
     return min(rows, *(max(1, int(n * _LARGEST_EDGE)) for n in sides))

@@ -50,7 +50,9 @@ def standardised(plane: Plane) -> np.ndarray:
     return data
 
 
-def overlap_sums(reference: Plane, image: Plane, *, periodic: bool = False) -> OverlapSums:
+def overlap_sums(
+    reference: Plane, image: Plane, *, periodic: bool = False, reach: int | None = None
+) -> OverlapSums:
     """Return the sums over the overlap at every whole-pixel shift.
 
     Parameters
@@ -59,6 +61,8 @@ def overlap_sums(reference: Plane, image: Plane, *, periodic: bool = False) -> O
         The images, of any shapes (equal ones if `periodic`).
     periodic : bool
         Whether both wrap around.
+    reach : int, optional
+        Longest shift along either axis that is wanted; all by default.
 
     Returns
     -------
@@ -75,7 +79,14 @@ def overlap_sums(reference: Plane, image: Plane, *, periodic: bool = False) -> O
     if periodic:
         size, low, high = (ny, nx), (-(ny // 2), -(nx // 2)), (ny - ny // 2, nx - nx // 2)
     else:
-        size, low, high = (good_length(ny + my - 1), good_length(nx + mx - 1)), (1 - my, 1 - mx), (ny, nx)
+        low, high = (1 - my, 1 - mx), (ny, nx)
+        if reach is not None:
+            low, high = [max(n, -reach) for n in low], [min(n, reach + 1) for n in high]
+        # So large that what wraps around is beyond the shifts that are wanted.
+        longest = zip((ny, nx), (my, mx), low, high, strict=True)
+        size = tuple(
+            good_length(max(n + max(0, -first), m + max(0, last - 1))) for n, m, first, last in longest
+        )
     y, x = (np.arange(lo, hi) for lo, hi in zip(low, high, strict=True))
     grid, take = FourierGrid(size, np.float64), np.ix_(y, x)
     first, second = standardised(reference), standardised(image)

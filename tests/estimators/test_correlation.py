@@ -66,6 +66,20 @@ def test_correlation_at_every_shift(shapes, periodic, bad):
         assert surface.rho.shape == shapes[0]
 
 
+@pytest.mark.parametrize("reach", [0, 1, 4, 30])
+@pytest.mark.parametrize("bad", [0.0, 0.15])
+@pytest.mark.parametrize("shapes", [((17, 19), (18, 16)), ((9, 30), (24, 11))])
+def test_correlation_at_short_shifts_only(shapes, bad, reach):
+    """On a smaller canvas, of which nothing that wraps around is seen: the middle of the whole surface."""
+    reference, image = make(shapes[0], bad, 1), make(shapes[1], bad, 2)
+    whole, part = (correlation_surface(reference, image, reach=n) for n in (None, reach))
+    near = np.ix_(np.abs(whole.y) <= reach, np.abs(whole.x) <= reach)
+    assert_array_equal(part.y, whole.y[np.abs(whole.y) <= reach])
+    assert_array_equal(part.x, whole.x[np.abs(whole.x) <= reach])
+    assert_allclose(part.rho, whole.rho[near], atol=1e-10)
+    assert_allclose(part.overlap, whole.overlap[near], atol=1e-12)
+
+
 def test_what_stands_in_bad_pixels_does_not_matter():
     one = make((9, 9), 0.2, 1)
     other = Plane(np.where(one.good, one.data, 1e30), 1.0, one.good)
