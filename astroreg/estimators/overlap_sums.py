@@ -84,9 +84,7 @@ def overlap_sums(
             low, high = [max(n, -reach) for n in low], [min(n, reach + 1) for n in high]
         # So large that what wraps around is beyond the shifts that are wanted.
         longest = zip((ny, nx), (my, mx), low, high, strict=True)
-        size = tuple(
-            good_length(max(n + max(0, -first), m + max(0, last - 1))) for n, m, first, last in longest
-        )
+        size = tuple(good_length(max(n - first, m + last - 1)) for n, m, first, last in longest)
     y, x = (np.arange(lo, hi) for lo, hi in zip(low, high, strict=True))
     grid, take = FourierGrid(size, np.float64), np.ix_(y, x)
     first, second = standardised(reference), standardised(image)
