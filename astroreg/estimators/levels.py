@@ -8,7 +8,7 @@ from astroreg.estimators.decimation import Flux, block_sums, decimated, in_stand
 from astroreg.estimators.overlap import Plane
 
 _BAND = 1 << 22  # pixels that are read at once, so that memory-mapped images stay on disk
-_SAMPLED = 256  # pixels a side from which what is typical is taken
+_SAMPLED = 128  # pixels a side from which what is typical is taken
 # Noise of less than this share of the spread is not safe from the rounding of single precision.
 _SINGLE = 1e-3
 
@@ -98,7 +98,7 @@ class Pyramid:
         """Standard deviation of the noise in standard units, of the quietest pixels where it varies."""
         variance = self.plane.variance
         if np.ndim(variance):
-            step = max(1, max(self.shape) // (_SAMPLED // 2))
+            step = max(1, max(self.shape) // _SAMPLED)
             variance = variance[::step, ::step]
             positive = variance[variance > 0]
             variance = float(np.percentile(positive, 1)) if positive.size else 0.0
