@@ -34,7 +34,8 @@ def fill_bad(data: np.ndarray, bad: np.ndarray, *, smooth: bool = True) -> np.nd
         return np.zeros_like(data)
     filled = _nearest(data, bad)
     if smooth and min(data.shape) > 2:
-        wanted = bad & _near(~bad)
+        disc = np.hypot(*np.indices((2 * REACH + 1,) * 2) - REACH) <= REACH
+        wanted = bad & scipy.ndimage.binary_dilation(~bad, disc)
         filled[wanted] = _least_laplacian(filled, wanted)
     return filled
 
@@ -49,20 +50,6 @@ def _nearest(data: np.ndarray, bad: np.ndarray) -> np.ndarray:
         inner = inner[tuple(nearest)]
     frame = [(line[0], n - 1 - line[-1]) for line, n in zip(lines, data.shape, strict=True)]
     return np.pad(inner, frame, mode="edge")
-
-
-def _near(good: np.ndarray) -> np.ndarray:
-    """Return where a good pixel is no farther than `REACH`."""
-    out = good.copy()
-    for dy in range(-REACH, REACH + 1):
-        for dx in range(-REACH, REACH + 1):
-            if 0 < dy**2 + dx**2 <= REACH**2:
-                (y, from_y), (x, from_x) = (
-                    (slice(max(0, d), n + min(0, d)), slice(max(0, -d), n - max(0, d)))
-                    for d, n in zip((dy, dx), good.shape, strict=True)
-                )
-                out[y, x] |= good[from_y, from_x]
-    return out
 
 
 def _least_laplacian(filled: np.ndarray, wanted: np.ndarray) -> np.ndarray:
