@@ -178,8 +178,9 @@ class _Joint:
             aligned = aligner.align()
             if iteration in _FILTER_STEPS:
                 aligner.learn_filter(aligned, step.mean_share)
-            _, spectrum = step.centred(aligned, None)
-            out.append(replace(step.equations(aligned, spectrum), value=step.left_sides(aligned, spectrum)))
+            centre, spectrum = step.centred(aligned, None)
+            equations = step.equations(aligned, spectrum, centre)
+            out.append(replace(equations, value=step.left_sides(aligned, spectrum)))
         return out
 
     def move(self, step: np.ndarray) -> None:

@@ -26,6 +26,9 @@ _LARGEST_OWN = 0.45
 _GAP_SCALES = (1.0, 2.5, 6.0, 16.0, 40.0)
 _STALLED = 0.2  # of the step before: from here on steps are carried on
 _LONGEST = 8.0  # times a step: how far steps that only shrink slowly are carried on
+_SIDE_FOR_FLUX = (
+    256  # pixels a side from which the first flux is taken: of larger canvases every other, or less
+)
 _EDGE_ROWS = 3  # of the overlap, whose mean is carried on beyond its edge as the first guess
 
 
@@ -97,7 +100,7 @@ class Aligned:
         """The image less the reference."""
         if "a" in self.__dict__ and "b" in self.__dict__:
             return self.b - self.a
-        return self.grid.inverse(self.spectrum_b - self.spectrum_a)
+        return self.grid.inverse(self.spectrum_b - self.spectrum_a, keep=False)
 
     def mean_spectrum(self, share: float) -> np.ndarray:
         """Return the transform of the mean with `share` of the image."""
@@ -133,6 +136,8 @@ class Aligner:
         Frequency (cycles a pixel, on either axis) from which on the pixels hold what has folded over.
     learning : float
         Share of the filtered correlation's curvature that the low-pass owes to the noise it was learnt from.
+    clarity : float
+        Mean of the low-pass where the filtered correlation's curvature is; 0 where that is not known.
     """
 
     def __init__(self, overlap: Overlap, *, fit_scale: bool = True, fit_background: bool = True):
@@ -142,7 +147,7 @@ class Aligner:
         self.free = np.array([True, True, fit_scale, fit_background])
         self.scale, self.background = _first_flux(overlap, fit_scale, fit_background)
         self.profile = (np.array([0.0]), np.array([1.0]))
-        self.learnt, self.learning = False, 0.0
+        self.learnt, self.learning, self.clarity = False, 0.0, 0.0
         self.highest = None
         self._gap_a, self._gap_b = overlap.gaps
         self._a, self._b = overlap.reference, overlap.image
@@ -212,8 +217,11 @@ class Aligner:
         """Put predictions, in the image's flux units, where an image has no pixel of its own."""
         kind = self.grid.dtype.type
         scale, background = self._flux
-        self._a, self._b = self.overlap.reference.copy(), self.overlap.image.copy()
-        np.copyto(self._a, (predicted_a - kind(background)) / kind(scale), where=self._gap_a)
+        if self._a is self.overlap.reference:
+            self._a, self._b = self.overlap.reference.copy(), self.overlap.image.copy()
+        values = predicted_a - kind(background)
+        values /= kind(scale)
+        np.copyto(self._a, values, where=self._gap_a)
         np.copyto(self._b, predicted_b, where=self._gap_b)
         self._transforms = None
 
@@ -234,13 +242,13 @@ class Aligner:
     def learn_filter(self, aligned: Aligned, share: float) -> Spectra:
         """Take the Wiener filter of the mean sky, with `share` of the image, from the aligned images."""
         spectra = tapered_spectra(aligned.a, aligned.b, share, self.overlap.box, self.grid)
-        self.set_profile(*spectra.rings()[:2])
+        self.set_profile(*spectra.rings()[:2], spectra.clarity)
         self.learning = spectra.learning
         return spectra
 
-    def set_profile(self, k: np.ndarray, h: np.ndarray) -> None:
-        """Take (k, h) as the low-pass of the template."""
-        self.profile, self.learnt = (k, h), True
+    def set_profile(self, k: np.ndarray, h: np.ndarray, clarity: float = 0.0) -> None:
+        """Take (k, h) as the low-pass of the template; `clarity` is its mean where the information is."""
+        self.profile, self.learnt, self.clarity = (k, h), True, clarity
         self.__dict__.pop("filter", None)
 
     @cached_property
@@ -285,10 +293,10 @@ class Aligner:
             correction[hole] = own / (1 - own) * (low[hole] - (sky[hole] - kind(centre)))
             spectrum += grid.forward(correction)
         phase = grid.phase(self.fraction / 2)
-        predicted_b = grid.inverse(spectrum * phase)
+        predicted_b = grid.inverse(spectrum * phase, keep=False)
         np.conjugate(phase, out=phase)
         phase *= spectrum
-        predicted_a = grid.inverse(phase)
+        predicted_a = grid.inverse(phase, keep=False)
         predicted_a += kind(centre)
         predicted_b += kind(centre)
         self._fill(predicted_a, predicted_b)
@@ -296,9 +304,11 @@ class Aligner:
 
 def _first_flux(overlap, fit_scale, fit_background):
     """Return a first flux scale and background; both are symmetric under a swap of the images."""
-    a, b = (x[overlap.box] for x in (overlap.reference, overlap.image))
+    step = 1 if overlap.has_holes else max(1, max(overlap.image.shape) // _SIDE_FOR_FLUX)
+    rows, columns = (slice(s.start, s.stop, step) for s in overlap.box)
+    a, b = (x[rows, columns] for x in (overlap.reference, overlap.image))
     if overlap.has_holes:
-        usable = overlap.usable[overlap.box]
+        usable = overlap.usable[rows, columns]
         a, b = a[usable], b[usable]
     scale = 1.0
     if fit_scale and a.size:

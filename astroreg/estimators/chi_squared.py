@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from astroreg.estimators.alignment import Aligned, Aligner
-from astroreg.estimators.equations import Equations, Fit, make_fit, noise_curvature, products
+from astroreg.estimators.equations import Equations, Fit, curvature, make_fit, power_of, products
 from astroreg.estimators.fourier import FourierGrid, fourier_grid
 from astroreg.estimators.template import Spectra, filter_on
 
@@ -28,6 +28,8 @@ _ALIGNED = 0.1  # pixels: nearer than this the filter and the slope are those of
 _GAP_STEP = 0.01  # pixels: the bias of gaps is as smooth as the low-pass
 _SCALE_STEP = 1e-4  # in log scale: a smaller one changes no weight that matters
 _LEAST_SLOPE = 0.1  # of the apparent one, that is left where the filter is hardly more than noise
+# Of the sky's information passes the filter: what it is wrong by then hardly counts.
+_CLEAR = 0.9
 _GAP_REACH = 32  # pixels: side of half the canvas on which the kernels of a gap are laid out
 # Nothing is found closer than this by rounding: pixels, in single and in double precision.
 _ROUNDING = {4: 3e-7, 8: 1e-9}
@@ -92,17 +94,7 @@ class ChiSquaredStep:
             self._weighted = (aligned, self.aligner.grid.forward(self.weight * aligned.residual))
         return self._weighted[1]
 
-    def _noise_curvature(self, aligned):
-        """Return what the noise of a residual of unit variance adds to the slope."""
-        grid, low_pass = self.aligner.grid, self.aligner.filter
-        if np.ndim(self.share):
-            noise = grid.forward(np.sqrt(self.weight) * aligned.residual)
-            return noise_curvature(grid, noise, low_pass)
-        # One weight for all pixels that count.
-        weight = float(self.weight.max())
-        return (x / weight for x in noise_curvature(grid, self.weighted_residual(aligned), low_pass))
-
-    def equations(self, aligned: Aligned, spectrum: np.ndarray) -> Equations:
+    def equations(self, aligned: Aligned, spectrum: np.ndarray, centre: float) -> Equations:
         """Return the equations at the present state, without their values.
 
         Parameters
@@ -111,28 +103,50 @@ class ChiSquaredStep:
             Both images.
         spectrum : `numpy.ndarray`
             Transform of their mean less its level.
-
-        Notes
-        -----
-        The slope is that of the mean sky less what the noise of the mean adds: the residual's own curvature,
-        times the ratio of their variances.
+        centre : float
+            That level.
         """
         grid, weight = self.aligner.grid, self.weight
         low = spectrum * self.aligner.filter
-        parts = [*grid.gradient(low), grid.inverse(low)]
-        templates = [weight * part for part in parts]
-        changes = [*grid.gradient(spectrum), grid.dtype.type(self.aligner.background) - self.sky(aligned)]
-        slope, scatter = np.zeros((4, 4)), np.zeros((4, 4))
-        slope[:3, :3] = products(templates, changes)
-        slope[3, :3] = products([weight], changes)[0]
-        sums = [float(t.sum(dtype=float)) for t in (*templates, weight)]
-        slope[:, 3] = np.negative(sums)
-        scatter[:3, :3] = products(templates, parts)
-        scatter[3] = scatter[:, 3] = sums
-        gradients, value = self._noise_curvature(aligned)
-        slope[:2, :2] -= self.mean_pair * gradients
-        slope[2, 2] += self.mean_pair * value
+        templates = [*grid.gradient(low), grid.inverse(low, keep=False)]
+        scatter = np.zeros((4, 4))
+        for i in range(3):
+            part, templates[i] = templates[i], weight * templates[i]
+            # The others further on have no weight yet.
+            scatter[i, i:3] = products([templates[i]], [part, *templates[i + 1 :]])
+        scatter += np.triu(scatter, 1).T
+        scatter[3] = scatter[:, 3] = [float(t.sum(dtype=float)) for t in (*templates, weight)]
+        if self.aligner.overlap.wide and self.aligner.clarity > _CLEAR:
+            slope = self._slope_of_scatter(scatter, self.aligner.background - centre)
+        else:
+            slope = self._slope_of_pixels(aligned, spectrum, templates)
+        slope[:, 3] = -scatter[3]
         return Equations(np.zeros(4), slope, scatter, (*templates, weight), aligned, weight, self.free)
+
+    def _slope_of_pixels(self, aligned, spectrum, templates):
+        """Return the slope but for its last column.
+
+        It is that of the mean sky less what the noise of the mean adds: the residual's own curvature, times
+        the ratio of their variances.
+        """
+        grid, slope = self.aligner.grid, np.zeros((4, 4))
+        changes = [*grid.gradient(spectrum), grid.dtype.type(self.aligner.background) - self.sky(aligned)]
+        slope[:, :3] = products([*templates, self.weight], changes)
+        noise = power_of(grid.forward(np.sqrt(self.weight) * aligned.residual))
+        gradients, value = curvature(grid, self.mean_pair * noise * self.aligner.filter)
+        slope[:2, :2] -= gradients
+        slope[2, 2] += value
+        return slope
+
+    def _slope_of_scatter(self, scatter, level):
+        """Return the slope where the low-pass is a good Wiener filter and lets nearly all through.
+
+        The mean of ``d(h S) dS`` less noise is ``h P``, that of ``d(h S) d(h S)`` is ``h^2 (P + N)``: with
+        ``h = P / (P + N)`` they are the same. `level` is the background less the mean sky's level.
+        """
+        slope = scatter.copy()
+        slope[:, 2] = level * scatter[3] - scatter[2]
+        return slope
 
     def _first_equations(self, aligned: Aligned, spectra: Spectra, centre: float) -> Equations:
         """Return equations whose slope is that of a sky alike everywhere: a start without any template."""
@@ -222,7 +236,7 @@ class ChiSquaredStep:
             if guess:
                 equations = self._first_equations(aligned, spectra, centre)
             elif not shortest and (equations is None or not equations.templates or astray):
-                equations = self.equations(aligned, spectrum)
+                equations = self.equations(aligned, spectrum, centre)
             if equations.aligned is aligned:
                 known_at = aligner.fraction
                 error = np.sqrt(np.abs(np.diag(equations.covariance(equations.scatter))[:2]))
@@ -249,9 +263,12 @@ class ChiSquaredStep:
     def left_sides(self, aligned: Aligned, spectrum: np.ndarray) -> np.ndarray:
         """Return the equations' values from the transform of the mean sky, without its templates."""
         grid, weighted = self.aligner.grid, self.weighted_residual(aligned)
-        residual = weighted * self.aligner.filter
-        shift = [grid.dot(residual, g) for g in grid.gradient_spectra(spectrum)]
-        return np.array([*(shift - self._gap_bias()), grid.dot(residual, spectrum), weighted[0, 0].real])
+        cross = weighted.conj()
+        cross *= self.aligner.filter
+        cross *= spectrum
+        product, (across, along) = grid.sums(cross)
+        x, y = np.array([across, along]) - self._gap_bias()
+        return np.array([x, y, product, weighted[0, 0].real])
 
     def _move(self, step, centre):
         """Apply a step of (x, y, log scale, background)."""

@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 
 from astroreg.estimators.fourier import ONE_THREAD
 from astroreg.estimators.overlap import Plane
@@ -24,7 +24,7 @@ CLEAN = 0.5 * (1 - ROLL_OFF)  # cycles a coarser pixel: up to here nothing has f
 _REACH = 6  # coarser pixels beyond its own that one looks at: seven thousandths of its noise are farther
 _STRIP = 16  # coarser pixels that one matrix makes along an axis
 _TILE = (64, 512)  # coarser pixels made at once: what they take stays in the processor's memory
-_WORTH_THREADS = 32  # tiles: threads get in each other's way as often as they help
+_WORTH_THREADS = 1 << 23  # pixels: threads get in each other's way as often as they help
 _IN_MEMORY = 1 << 15  # values that an array in between holds, which so stays in the processor's memory
 DROPPED = 2  # coarser pixels at each edge, which look beyond it
 GOOD_SHARE = 0.75  # of a block's pixels: the others are filled from their neighbours
@@ -70,14 +70,18 @@ def _weights(block, dtype):
 def _along_columns(array, block):
     """Return the coarser pixels along the first axis of what has `_REACH` of them around it."""
     weights = _weights(block, array.dtype)
-    strips = sliding_window_view(array, weights.shape[1], axis=0)[:: _STRIP * block].swapaxes(1, 2)
-    out = np.empty((len(strips), _STRIP, array.shape[1]), array.dtype)
+    length, width = weights.shape[1], array.shape[1]
+    (down, across), step = array.strides, _STRIP * block
+    # Strips overlap: views of the same pixels.
+    count = 1 + (len(array) - length) // step
+    strips = as_strided(array, (count, length, width), (step * down, down, across), writeable=False)
+    out = np.empty((count, _STRIP, width), array.dtype)
     # The tiles have threads of their own.
-    width = ONE_THREAD // weights.size
-    for left in range(0, array.shape[1], width):
-        part = slice(left, left + width)
+    columns = ONE_THREAD // weights.size
+    for left in range(0, width, columns):
+        part = slice(left, left + columns)
         np.matmul(weights, strips[..., part], out=out[..., part])
-    return out.reshape(-1, array.shape[1])
+    return out.reshape(-1, width)
 
 
 def low_passed(tile: np.ndarray, block: int) -> np.ndarray:
@@ -233,7 +237,7 @@ def decimated(plane: Plane, block: int, flux: Flux, dtype, *, periodic: bool = F
             values = values if good is None else np.where(plane.good[pixels], values, 0)
             variance[tile] = block_sums(values, block) * unit / np.maximum(count, 1)
 
-    if len(corners) < _WORTH_THREADS:
+    if plane.data.size < _WORTH_THREADS:
         for corner in corners:
             make(corner)
     else:

@@ -13,6 +13,9 @@ from astroreg.estimators.fourier import FourierGrid
 _REACH = 4.0  # sigmas to either side
 _SAMPLES = 41  # of the map along each axis: five to a sigma
 _NODES = 7  # exact evaluations along each axis, joined by a polynomial
+# Pixels: over so short a reach r the equation of a wave of frequency k, sin(k r) / k, is a straight line to
+# (k r)^2 / 6, which is 3e-3 for waves as short as two pixels.
+_STRAIGHT = 0.04
 
 
 def delta_chi2_map(equations: Equations, covariance: np.ndarray, grid: FourierGrid):
@@ -38,23 +41,30 @@ def delta_chi2_map(equations: Equations, covariance: np.ndarray, grid: FourierGr
     The equations g(d), with scale and background solved for at every d, are evaluated on the data as
     they are. Their slope J at the solution turns them into a distance ``e = J^-1 g``, and
     ``Delta chi2 = e^T C^-1 e``: near the minimum exactly the quoted covariance, farther out as far from
-    a parabola as the data are. (The raw sum of squares of two noisy images is steeper than its own error:
-    the gradients of the noise add to its curvature.)
+    a parabola as the data are. Where four sigmas are less than 0.04 pixel that is no difference, and the map
+    is the parabola. (The raw sum of squares of two noisy images is steeper than its own error: the gradients
+    of the noise add to its curvature.)
     """
     if not (np.isfinite(covariance).all() and np.linalg.eigvalsh(covariance).min() > 0):
         return None
-    spectra = [grid.forward(t) for t in _profiled(equations)]
     sigma = np.sqrt(np.diag(covariance))
     # Beyond a pixel or two the equations describe another summit.
     reach = np.minimum(_REACH * sigma, np.maximum(3.5 * sigma, 1.5))
+    x, y = (np.linspace(-r, r, _SAMPLES) for r in reach)
+    distance = np.stack(np.meshgrid(x, y)) if reach.max() < _STRAIGHT else _distance(equations, grid, reach)
+    if distance is None:
+        return None
+    return np.einsum("iyx,ij,jyx->yx", distance, np.linalg.inv(covariance), distance), x, y
+
+
+def _distance(equations, grid, reach):
+    """Return the equations on the map in units of the shift, ``J^-1 g``; None where J has no inverse."""
+    spectra = [grid.forward(t) for t in _profiled(equations)]
     values, slope = _evaluate(spectra, equations.aligned, grid, reach)
     try:
-        distance = np.einsum("ij,jyx->iyx", np.linalg.inv(slope), values)
+        return np.einsum("ij,jyx->iyx", np.linalg.inv(slope), values)
     except np.linalg.LinAlgError:
         return None
-    delta = np.einsum("iyx,ij,jyx->yx", distance, np.linalg.inv(covariance), distance)
-    x, y = (np.linspace(-r, r, _SAMPLES) for r in reach)
-    return delta, x, y
 
 
 def _profiled(equations):

@@ -87,13 +87,11 @@ def phase_match(equations: Equations, box, trials: int) -> float:
     usable = equations.weight[box] > 0
     if np.count_nonzero(usable) < 25:
         return float("nan")
-    kind = equations.aligned.a.dtype
+    first, kind = equations.aligned.a[box], equations.aligned.grid.dtype
     window = taper(usable.shape, 0.5).astype(kind)
     window *= usable
     grid = fourier_grid(tuple(good_length(n) for n in usable.shape), kind)
-    fa, fb = (
-        grid.forward(_tapered(x[box], window, grid.shape)) for x in (equations.aligned.a, equations.aligned.b)
-    )
+    fa, fb = (grid.forward(_tapered(x, window, grid.shape)) for x in (first, first + equations.residual[box]))
     power_a, power_b = (_ring_mean(f.real**2 + f.imag**2, grid) for f in (fa, fb))
     cross = _rings(grid.radial_sums((fa * fb.conj()).real))
     power = np.sqrt(power_a * power_b)

@@ -73,23 +73,26 @@ class Equations:
 
     def correlation(self) -> float:
         """Return the weighted correlation coefficient of the aligned images."""
-        total = float(self.weight.sum(dtype=float))
-        kind = self.weight.dtype.type
-        a, b = (
+        total, kind = float(self.weight.sum(dtype=float)), self.weight.dtype.type
+        first, change = (
             x - kind(float(np.einsum("ij,ij->", self.weight, x)) / total)
-            for x in (self.aligned.a, self.aligned.b)
+            for x in (self.aligned.a, self.residual)
         )
-        weighted = self.weight * a
-        square_a, product = (float(np.einsum("ij,ij->", weighted, x)) for x in (a, b))
-        square_b = float(np.einsum("ij,ij->", np.multiply(self.weight, b, out=weighted), b))
-        return product / np.sqrt(square_a * square_b) if square_a * square_b > 0 else float("nan")
+        weighted = self.weight * first
+        square_a, product = (float(np.einsum("ij,ij->", weighted, x)) for x in (first, change))
+        # The image is the reference and what it differs by.
+        square = float(np.einsum("ij,ij->", np.multiply(self.weight, change, out=weighted), change))
+        square_b = square_a + 2 * product + square
+        return (
+            (square_a + product) / np.sqrt(square_a * square_b) if square_a * square_b > 0 else float("nan")
+        )
 
 
-def noise_curvature(grid: FourierGrid, spectrum: np.ndarray, profile: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return sum grad(h n) grad(n)^T, shape (2, 2), and sum (h n) n, from the transform of n."""
-    power = spectrum.real**2
-    power += spectrum.imag**2
-    power *= profile
+def curvature(grid: FourierGrid, power: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the sums over pixels of grad(p) grad(q)^T, shape (2, 2), and of p q.
+
+    `power` is Re(conj(P) Q) of the transforms of p and q; it is changed.
+    """
     power *= grid.multiplicity
     size = grid.shape[0] * grid.shape[1]
     kx, ky = (k.ravel().astype(float) for k in grid.odd_angular)
@@ -97,6 +100,13 @@ def noise_curvature(grid: FourierGrid, spectrum: np.ndarray, profile: np.ndarray
     mixed = ky @ in_one_thread(power, kx)
     across, along = kx**2 @ columns, ky**2 @ rows
     return np.array([[across, mixed], [mixed, along]]) / size, float(columns.sum()) / size
+
+
+def power_of(spectrum: np.ndarray) -> np.ndarray:
+    """Return the squared modulus."""
+    power = spectrum.real**2
+    power += spectrum.imag**2
+    return power
 
 
 def products(first, second) -> np.ndarray:

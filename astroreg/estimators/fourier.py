@@ -127,9 +127,10 @@ class FourierGrid:
         """Return the half-plane transform of a real array."""
         return fft.rfft2(array, workers=self.workers)
 
-    def inverse(self, spectrum: np.ndarray) -> np.ndarray:
-        """Return the real array of a half-plane transform; `spectrum` is kept."""
-        return fft.irfft2(spectrum, s=self.shape, workers=self.workers)
+    def inverse(self, spectrum: np.ndarray, *, keep: bool = True) -> np.ndarray:
+        """Return the real array of a half-plane transform; `spectrum` is overwritten unless kept."""
+        rows = fft.ifft(spectrum, axis=0, overwrite_x=not keep, workers=self.workers)
+        return fft.irfft(rows, n=self.shape[1], axis=1, overwrite_x=True, workers=self.workers)
 
     def phase(self, shift) -> np.ndarray:
         """Return the factor that moves the content by `shift` (x, y) pixels."""
@@ -140,11 +141,16 @@ class FourierGrid:
 
     def gradient(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the x and y derivatives, as arrays, of the content of `spectrum`."""
-        return tuple(self.inverse(spectrum * factor) for factor in self._gradient_factors)
+        return tuple(self.inverse(spectrum * factor, keep=False) for factor in self._gradient_factors)
 
-    def gradient_spectra(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the x and y derivatives, still transformed, of the content of `spectrum`."""
-        return tuple(spectrum * factor for factor in self._gradient_factors)
+    def sums(self, cross: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the sums over the canvas of f g and of f grad(g), x and y, from conj(F) G."""
+        kx, ky = (k.ravel().astype(float) for k in self.odd_angular)
+        share = self.multiplicity.ravel().astype(float) / (self.shape[0] * self.shape[1])
+        columns = cross.sum(0, dtype=complex)
+        rows = np.einsum("ij,j->i", cross.imag, self.multiplicity.ravel()).astype(float)
+        along = ky @ rows / (self.shape[0] * self.shape[1])
+        return float(share @ columns.real), -np.array([(share * kx) @ columns.imag, along])
 
     def dot(self, a: np.ndarray, b: np.ndarray) -> float:
         """Return sum(f g) over the canvas, from the transforms a of f and b of g."""

@@ -90,7 +90,7 @@ def overlap_sums(
     first, second = standardised(reference), standardised(image)
 
     def correlate(a, b):
-        return grid.inverse(b * a.conj())[take]
+        return grid.inverse(b * a.conj(), keep=False)[take]
 
     fa, fb = (_transform(grid, d) for d in (first, second))
     product = correlate(fa, fb)

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from astroreg.estimators.alignment import Aligned, Aligner, carried_on
-from astroreg.estimators.equations import Equations, Fit, make_fit, noise_curvature, products
+from astroreg.estimators.equations import Equations, Fit, curvature, make_fit, power_of, products
 from astroreg.estimators.fourier import FourierGrid
 from astroreg.estimators.template import raised_edges
 
@@ -232,8 +232,7 @@ class PeakStep:
 
     def _noise_products(self, residual):
         """Return what r r is expected to be from the transform of the tapered residual."""
-        ones = np.ones((1, 1), self.aligner.grid.dtype)
-        gradients, square = noise_curvature(self.aligner.grid, self.aligner.clean(residual), ones)
+        gradients, square = curvature(self.aligner.grid, power_of(self.aligner.clean(residual)))
         of_taper = [np.prod([float(side @ side) for side in sides]) for sides in self.window_slopes]
         out = np.diag([0.0, 0.0, -square])
         out[:2, :2] = gradients - np.diag(of_taper) * square / self.total

@@ -190,11 +190,14 @@ class Level:
         (x, y) in pixels of the images.
     profile : tuple of `numpy.ndarray` or None
         Low-pass of the template there, where it is known.
+    clarity : float
+        Mean of the low-pass where the images' information is.
     """
 
     block: int
     start: np.ndarray
     profile: tuple[np.ndarray, np.ndarray] | None = None
+    clarity: float = 0.0
 
 
 def _level(reference: Pyramid, image: Pyramid, coarse: Coarse, how: Search) -> Level:
@@ -210,7 +213,7 @@ def _level(reference: Pyramid, image: Pyramid, coarse: Coarse, how: Search) -> L
     if how.periodic and any(n % block for n in image.shape):
         block = 1
     k, h, _ = found.spectra.rings()
-    return Level(block, found.shift, (block * k, h))
+    return Level(block, found.shift, (block * k, h), found.spectra.clarity)
 
 
 def without_shared_outliers(reference: Plane, image: Plane) -> tuple[Plane, Plane]:
@@ -225,9 +228,10 @@ def without_shared_outliers(reference: Plane, image: Plane) -> tuple[Plane, Plan
     return tuple(replace(p, good=~hot if p.good is None else p.good & ~hot) for p in (reference, image))
 
 
-def _fit_at(reference, image, start, refiner, how, *, empirical=False, profile=None, folded=False):
-    """Return the fit that starts at a shift, and its canvas; no fit where it leads nowhere."""
-    at, first = np.asarray(start, float), None
+def _fit_at(reference, image, level, refiner, how, *, empirical=False):
+    """Return the fit that starts at a level's shift, and its canvas; no fit where it leads nowhere."""
+    start = np.asarray(level.start, float) / level.block
+    at, first = start, None
     for _ in range(_RECENTRINGS):
         overlap = make_overlap(reference, image, np.rint(at).astype(int), periodic=how.periodic)
         first = first or overlap
@@ -235,9 +239,9 @@ def _fit_at(reference, image, start, refiner, how, *, empirical=False, profile=N
             return None, first
         aligner = Aligner(overlap, fit_scale=how.fit_scale, fit_background=how.fit_background)
         aligner.fraction = at - overlap.whole
-        aligner.highest = CLEAN if folded else None
-        if profile is not None:
-            aligner.set_profile(*profile)
+        aligner.highest = CLEAN if level.block > 1 else None
+        if level.profile is not None:
+            aligner.set_profile(*level.profile, level.clarity)
         fit = refiner(aligner).fit(empirical=empirical)
         if not np.isfinite(fit.shift).all() or np.abs(fit.shift - start).max() > _FARTHEST:
             return None, first
@@ -320,16 +324,13 @@ def register(
         return Outcome(None, coarse)
     complete = _level(reference, image, coarse, how)
     level = _affordable(reference, image, complete, memory, how)
-    block, profile = level.block, level.profile
     if permit is not None:
         permit(bytes_needed(reference, image, level))
-    planes = reference.fine(block), image.fine(block)
+    planes = reference.fine(level.block), image.fine(level.block)
     if coarse.set_aside:
         planes = without_shared_outliers(*planes)
-    fit, overlap = _fit_at(
-        *planes, level.start / block, refiner, how, empirical=empirical, profile=profile, folded=block > 1
-    )
+    fit, overlap = _fit_at(*planes, level, refiner, how, empirical=empirical)
     if fit is None:
         return Outcome(None, coarse, overlap)
     false_alarm = false_alarm_probability(fit, overlap.box, coarse.trials)
-    return Outcome(fit, coarse, overlap, false_alarm, block, complete.block)
+    return Outcome(fit, coarse, overlap, false_alarm, level.block, complete.block)

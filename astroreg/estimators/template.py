@@ -82,6 +82,13 @@ class Spectra:
         """Share of the filtered correlation's curvature that the filter owes to noise; see `Wiener`."""
         return self._wiener.learning
 
+    @property
+    def clarity(self) -> float:
+        """Mean of the Wiener filter over the filtered correlation's curvature: 1 where there is no noise."""
+        k, h, power = self.rings()
+        told = k**2 * h * power
+        return float((told * h).sum() / told.sum()) if told.any() else 0.0
+
     @cached_property
     def _wiener(self) -> Wiener:
         k, power, noise, modes = self.powers

@@ -123,8 +123,8 @@ def test_a_start_ends_sooner_and_near():
 def state(step):
     """The left sides at the aligner's present state, and the equations there without them."""
     aligned = step.aligner.align()
-    _, spectrum = step.centred(aligned, None)
-    return step.left_sides(aligned, spectrum), lambda: step.equations(aligned, spectrum)
+    centre, spectrum = step.centred(aligned, None)
+    return step.left_sides(aligned, spectrum), lambda: step.equations(aligned, spectrum, centre)
 
 
 def derivatives(step):
@@ -174,6 +174,29 @@ def test_slope_is_the_derivative_of_the_left_sides(snr):
     difference[3, 2] = 0
     # Third order in the steps of 0.01 and below: 1e-4.
     assert difference.max() < 3e-4
+
+
+@pytest.mark.parametrize("snr", [2, 20])
+def test_slope_of_a_wide_overlap(snr):
+    """Where the filter lets nearly all through its scatter is its slope; where it does not, pixels tell."""
+    pair = simulate_pair((420, 430), shift=(0.2, -0.3), snr=snr, index=2.5, rng=7)
+    aligner = Aligner(make_overlap(*planes(pair), (0, 0)))
+    aligner.fraction = np.array([0.2, -0.3])
+    aligned = aligner.align()
+    aligner.learn_filter(aligned, 0.5)
+    step = ChiSquaredStep(aligner)
+    centre, spectrum = step.centred(aligned, None)
+    equations = step.equations(aligned, spectrum, centre)
+    expected = step._slope_of_pixels(aligned, spectrum, equations.templates[:3])
+    expected[:, 3] = -equations.scatter[3]
+    if snr < 10:
+        assert aligner.clarity < 0.9
+        assert_array_equal(equations.slope, expected)
+    else:
+        assert aligner.clarity > 0.9
+        # Less than a tenth of the slope rests on the filter, which is good to some ten per cent.
+        assert relative(equations.slope - expected, expected).max() < 0.01
+        assert not np.array_equal(equations.slope, expected)
 
 
 def gaps_of(kind, shape=(30, 31), last=0.1):

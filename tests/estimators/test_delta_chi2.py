@@ -4,9 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from astroreg import AstroregWarning, chi2_shift, cross_correlation_shift, register_images
+from astroreg.estimators import delta_chi2
 from astroreg.simulation import simulate_pair
 
 
@@ -91,3 +92,19 @@ def test_empirical_errors_calibrate_it_too():
     for axis in (0, 1):
         width, _ = half_widths(result.delta_chi2, axis)
         assert_allclose(width, result.shift_error[axis].value, rtol=0.05)
+
+
+def test_the_map_of_a_small_error_is_the_parabola_that_the_equations_draw(monkeypatch):
+    """Four sigmas below 0.04 pixel: the equations themselves say the same as the covariance."""
+    pair = simulate_pair((120, 130), shift=(1.37, -2.8), snr=80, rng=4)
+    short = chi2_shift(pair.reference, pair.image)
+    assert 4 * short.shift_error.value.max() < delta_chi2._STRAIGHT
+    monkeypatch.setattr(delta_chi2, "_STRAIGHT", 0.0)
+    whole = chi2_shift(pair.reference, pair.image)
+    assert not np.array_equal(short.delta_chi2.map, whole.delta_chi2.map)
+    # Of a wave of two pixels, twice (pi 0.04)^2 / 6; half a per cent.
+    assert_allclose(short.delta_chi2.map, whole.delta_chi2.map, rtol=0.006, atol=1e-3)
+    assert_array_equal(short.delta_chi2.x, whole.delta_chi2.x)
+    c = short.covariance.value
+    edge = np.array([short.delta_chi2.x[-1].value, short.delta_chi2.y[0].value]) - short.shift.value
+    assert_allclose(short.delta_chi2.map[0, -1], edge @ np.linalg.solve(c, edge), rtol=1e-9)

@@ -5,18 +5,18 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astroreg.estimators.alignment import Aligned
-from astroreg.estimators.equations import Equations, noise_curvature, products
+from astroreg.estimators.equations import Equations, curvature, power_of, products
 from astroreg.estimators.fourier import FourierGrid
 from astroreg.estimators.template import filter_on
 
 
 @pytest.mark.parametrize("shape", [(30, 34), (31, 33), (30, 33)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_noise_curvature_by_sums_over_pixels(shape, dtype):
+def test_curvature_by_sums_over_pixels(shape, dtype):
     """Gradients by a matrix of derivatives of the interpolation, the low-pass by a plain transform."""
     noise, grid = np.random.default_rng(1).standard_normal(shape).astype(dtype), FourierGrid(shape, dtype)
     profile = filter_on(grid, np.array([0.05, 0.4]), np.array([1.0, 0.1]))
-    matrix, value = noise_curvature(grid, grid.forward(noise), profile)
+    matrix, value = curvature(grid, power_of(grid.forward(noise)) * profile)
     low = np.fft.irfft2(np.fft.rfft2(noise) * profile, s=shape)
     fine, smooth = ([image @ slopes(shape[1]).T, slopes(shape[0]) @ image] for image in (noise, low))
     expected = np.array([[(s * f).sum() for f in fine] for s in smooth])
