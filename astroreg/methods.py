@@ -21,7 +21,7 @@ from astroreg.spectra import SpectralShift, are_spectra, spectra_shift
 
 __all__ = ["chi2_shift", "cross_correlation_shift", "register_images"]
 
-_TAYLOR_TOLERANCE = 3e-5  # pixels
+_TAYLOR_TOLERANCE = 3e-6  # pixels
 _FINER = 20  # samples of the repetitions for one of the user's
 
 

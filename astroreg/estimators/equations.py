@@ -114,6 +114,15 @@ def products(first, second) -> np.ndarray:
     return np.array([[float(np.einsum("ij,ij->", a, b)) for b in second] for a in first])
 
 
+def squares(arrays, weight) -> np.ndarray:
+    """Return the sums over pixels of each of `arrays` times each of them times `weight`, one or an array."""
+    out, varies = np.empty((len(arrays), len(arrays))), bool(np.ndim(weight))
+    for i, first in enumerate(arrays):
+        weighted = first * weight.astype(first.dtype, copy=False) if varies else first
+        out[i, i:] = out[i:, i] = products([weighted], arrays[i:])[0]
+    return out if varies else out * weight
+
+
 @dataclass(frozen=True)
 class Fit:
     """A shift and all that came with it, in the arrays' own units.

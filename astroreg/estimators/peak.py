@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from astroreg.estimators.alignment import Aligned, Aligner, carried_on
-from astroreg.estimators.equations import Equations, Fit, curvature, make_fit, power_of, products
+from astroreg.estimators.equations import Equations, Fit, curvature, make_fit, power_of, products, squares
 from astroreg.estimators.fourier import FourierGrid
 from astroreg.estimators.template import raised_edges
 
@@ -23,7 +23,10 @@ _TAPER = 0.1  # of each side of the overlap: less leaks at the edges, more throw
 _ACCEPTED = 0.1  # of the error: a last step this short counts as converged
 _DENIED = 2.0  # times the variance that the attached noise promises: it is not the residuals'
 _ENOUGH = 0.01  # of the error: where the iteration stops
-_ENOUGH_TO_COME = 0.1  # of the rough error, where what is to come is known from two steps
+_ENOUGH_TO_COME = 0.04  # of the rough error, where what is to come is known from two steps
+_KNOWN = 0.3  # of what is to come, known from two steps and gone at once, may be wrong
+_LEAST_PULL, _LARGEST_PULL = 0.002, 0.2  # of a step
+_APPROACHES, _NEAR = 4, 0.01  # pixels: nearer than this a Taylor step leads to the peak itself
 _ALIGNED = 0.1  # pixels: nearer than this the filter, which serves the prediction of gaps here, stays
 
 # (cross-spectrum, grid) -> (x, y) of the correlation's peak
@@ -53,8 +56,8 @@ class PeakStep:
         self.free = aligner.free
         overlap, grid = aligner.overlap, aligner.grid
         sides = [self._side(n, inside) for n, inside in zip(grid.shape, overlap.box, strict=True)]
-        rows, columns = (side.astype(grid.dtype) for side in sides)
-        down, across = (_derivative(side).astype(grid.dtype) for side in sides)
+        self.sides = [(side, _derivative(side)) for side in sides]
+        (rows, down), (columns, across) = ((x.astype(grid.dtype) for x in side) for side in self.sides)
         self.window, self.window_slopes = np.outer(rows, columns), ((rows, across), (down, columns))
         # The taper makes little of the rows at an edge: only the outermost are left out besides.
         inner = self.window > 0
@@ -100,22 +103,23 @@ class PeakStep:
         """
         aligner, grid = self.aligner, self.aligner.grid
         known_at = np.full(2, np.inf)
-        before = self._approach() if self.wide else np.zeros(2)
-        length = float(np.abs(before).max())
+        before, pull = np.zeros(2), None
+        moved = self._approach() if self.wide else None
         for _ in range(_ITERATIONS):
             aligned, fraction = aligner.align(), aligner.fraction
             share = self._noise()[2]
-            sky = aligned.a + grid.dtype.type(share) * aligned.residual
             tapered = self._tapered(aligned.a, aligned.b)
             cross = tapered[0].conj()
             cross *= tapered[1]
             self.aligner.clean(cross)
             step = np.clip(self.find_peak(cross, grid), -1, 1)
             last = float(np.abs(step).max())
-            # Of steps that shrink by a ratio so much is still to come.
-            last, length = last * min(1.0, last / length) if self.wide and length > 0 else last, last
             longer, before = carried_on(step, before)
-            self._move_flux(aligned, sky)
+            if self.wide:
+                pull = self._pull(step, moved) if pull is None else pull
+                # It holds back the same share of every step: what is to come is known, and gone at once.
+                longer, last = 1 / (1 - pull), _KNOWN * pull * last
+            self._move_flux(aligned, share)
             aligner.fraction = self._on_samples(aligner.fraction + longer * step)
             enough = _ENOUGH_TO_COME if self.wide else _ENOUGH
             if last < max(self.tolerance, enough * self._rough_error(cross)):
@@ -124,6 +128,7 @@ class PeakStep:
                 if np.abs(fraction - known_at).max() > _ALIGNED:
                     aligner.learn_filter(aligned, share)
                     known_at = fraction
+                sky = aligned.a + grid.dtype.type(share) * aligned.residual
                 aligner.predict(sky, *self._centred(aligned, sky, share))
         return aligned, tapered, last
 
@@ -151,13 +156,23 @@ class PeakStep:
     def _approach(self):
         """Move to the peak of the correlation of the images as they stand; return how far that is."""
         aligner, grid = self.aligner, self.aligner.grid
-        first, second = self._tapered(*aligner.images)
-        second *= grid.phase(-aligner.fraction)
-        second *= first.conj()
-        self.aligner.clean(second)
-        step = np.clip(self.find_peak(second, grid), -1, 1)
-        aligner.fraction = self._on_samples(aligner.fraction + step)
+        first, cross = self._tapered(*aligner.images)
+        cross *= first.conj()
+        self.aligner.clean(cross)
+        for _ in range(_APPROACHES):
+            step = np.clip(self.find_peak(cross * grid.phase(-aligner.fraction), grid), -1, 1)
+            aligner.fraction = self._on_samples(aligner.fraction + step)
+            if np.abs(step).max() < _NEAR:
+                break
         return aligner.fraction
+
+    def _pull(self, step, moved):
+        """Return the share of a step by which the taper, which stays where it is, holds it back.
+
+        `moved` is how far the images as they stand were moved apart, `step` what was missing of that.
+        """
+        ratio = float(step @ moved / (moved @ moved)) if moved.any() else 0.0
+        return float(np.clip(ratio, _LEAST_PULL, _LARGEST_PULL))
 
     def _tapered(self, a, b):
         """Return the transforms of both tapered images without their means."""
@@ -168,19 +183,26 @@ class PeakStep:
             out.append(grid.forward(part))
         return out
 
-    def _move_flux(self, aligned, sky):
-        """Improve scale and background from the aligned images."""
-        residual = aligned.residual
+    def _move_flux(self, aligned, share):
+        """Improve scale and background from the aligned images, whose mean has this share of the image."""
+        aligner, residual = self.aligner, aligned.residual
+        change, level = self._mean(residual), self._mean(aligned.a)
         if self.free[3]:
-            self.aligner.background += self._mean(residual)
+            aligner.background += change
         if self.free[2]:
-            offset = self._mean(sky) if self.free[3] else self.aligner.background
-            lever = self._mean((aligned.a - offset) * (aligned.b - offset))
-            slope = self._mean((sky - offset) * residual) / lever if lever > 0 else 0.0
+            offset = level + share * change if self.free[3] else aligner.background
+            centred = aligned.a - aligned.a.dtype.type(offset)
+            weighted = self.square * centred
+            square, mixed = (float(np.einsum("ij,ij->", weighted, x)) for x in (centred, residual))
+            np.multiply(self.square, residual, out=weighted)
+            own = float(np.einsum("ij,ij->", weighted, residual))
+            # The image is the reference and the residual, and so is their mean, by its share.
+            lever = square + mixed
+            slope = (mixed + share * own) / lever if lever > 0 else 0.0
             factor = float(np.exp(np.clip(slope, -0.5, 0.5)))
             if self.free[3]:
-                self.aligner.background += (1 - factor) * (self._mean(aligned.a) - self.aligner.background)
-            self.aligner.scale *= factor
+                aligner.background += (1 - factor) * (level - aligner.background)
+            aligner.scale *= factor
 
     def equations(self, aligned: Aligned, tapered: list[np.ndarray]) -> Equations:
         """Return the equations that the peak at zero solves, for its errors.
@@ -193,27 +215,74 @@ class PeakStep:
         far larger than the sky's at high frequencies. With S of share s, ``(1 - s) a b + s b a`` is
         ``S S + (1 - 2 s) S r - s (1 - s) r r``; in a wide overlap S r is nothing, which is how s is chosen.
         """
-        grid, kind = self.aligner.grid, self.aligner.grid.dtype.type
+        kind = self.aligner.grid.dtype.type
         reference, image, share = self._noise()
-        mean = self.aligner.clean(aligned.mean_spectrum(share))
-        sky, derivatives = grid.inverse(mean), grid.gradient(mean)
-        templates = self._templates(sky, derivatives)
-        slope = np.zeros((4, 4))
-        slope[:, :3] = products(templates, [*derivatives, kind(self.aligner.background) - sky])
-        slope[:, 3] = [-float(t.sum(dtype=float)) for t in templates]
+        templates, slope = (self._slope_of_waves if self.wide else self._slope_of_pixels)(
+            aligned, tapered, share
+        )
+        sums = [float(t.sum(dtype=float)) for t in templates]
+        slope[:, 3] = np.negative(sums)
         variance = reference + image
-        uniform = not np.ndim(variance)
-        if self.wide:
-            slope[:3, :3] -= share * (1 - share) * self._noise_products(tapered[1] - tapered[0])
-        else:
-            slope[:, :3] += self._products_apart(aligned, (sky, *derivatives), share)
-        weighted = templates if uniform else [t * variance.astype(grid.dtype) for t in templates]
-        scatter = products(weighted, templates) * (variance if uniform else 1)
+        scatter = squares(templates, variance)
         scatter[:2, :2] -= self._common_noise(share * image - (1 - share) * reference)
         inverse = np.divide(1, variance, out=np.ones(np.shape(variance), kind), where=np.greater(variance, 0))
         weight = self.usable * inverse.astype(kind, copy=False)
-        value = products(templates, [aligned.residual])[:, 0]
-        return Equations(value, slope, scatter, tuple(templates), aligned, weight, self.free)
+        # The values are nothing at the peak.
+        return Equations(np.zeros(4), slope, scatter, tuple(templates), aligned, weight, self.free)
+
+    def _slope_of_pixels(self, aligned, tapered, share):
+        """Return the templates and their slope but for its last column."""
+        grid, kind = self.aligner.grid, self.aligner.grid.dtype.type
+        mean = self.aligner.clean(aligned.mean_spectrum(share))
+        sky, derivatives = grid.inverse(mean), grid.gradient(mean)
+        templates, slope = self._templates(sky, derivatives), np.zeros((4, 4))
+        slope[:, :3] = products(templates, [*derivatives, kind(self.aligner.background) - sky])
+        slope[:, :3] += self._products_apart(aligned, (sky, *derivatives), share)
+        return templates, slope
+
+    def _slope_of_waves(self, aligned, tapered, share):
+        """Return the same from the transforms of the tapered images, where nothing but edges is missing.
+
+        By parts, with S less its mean: ``sum d(T S) T dS`` is ``sum d(T S)^2 - sum S^2 (dT^2 - T d2T) / 2``,
+        ``sum T^2 S dS`` is ``-sum S^2 T dT``. The taper is a product of one a side: what it has to do with
+        are sums over rows and columns.
+        """
+        aligner, grid = self.aligner, self.aligner.grid
+        difference, kind = tapered[1] - tapered[0], grid.dtype.type
+        mean = kind(share) * difference
+        mean += tapered[0]
+        level = self._mean(aligned.a) + share * self._mean(aligned.residual)
+        values = kind(share) * aligned.residual
+        values += aligned.a - kind(level)
+        values *= self.window
+        templates = self._templates_of_waves(aligner.clean(mean), values)
+        noise, power = power_of(aligner.clean(difference)), power_of(mean)
+        noise *= kind(share * (1 - share))
+        power -= noise
+        noise_square = float(noise.sum(0, dtype=float) @ grid.multiplicity.ravel()) / values.size
+        slope = np.zeros((4, 4))
+        slope[:2, :2], square = curvature(grid, power)
+        slope[2, 2] = -square
+        for i, (along, across) in enumerate([self.sides[::-1], self.sides]):
+            inside = along[0] > 0
+            steep, bend = (x[inside] / along[0][inside] for x in (along[1], _derivative(along[1])))
+            squares = np.einsum(("ij,ij->j", "ij,ij->i")[i], values, values)[inside]
+            slope[i, i] += along[1] @ along[1] * (across[0] @ across[0]) * noise_square / self.total
+            slope[i, i] -= 0.5 * (steep**2 - bend) @ squares
+            slope[2, i] = -steep @ squares
+            slope[3, i] = -2 * steep @ templates[2].sum(i, dtype=float)[inside]
+        sums = np.array([float(t.sum(dtype=float)) for t in templates])
+        # Few pixels are not used.
+        slope *= sums[3] / self.total
+        slope[:, 2] += (aligner.background - level) * sums
+        return templates, slope
+
+    def _templates_of_waves(self, mean, values):
+        """Return the templates from the tapered mean sky, as a transform and as it is."""
+        inside, derivatives = self.window * self.usable, self.aligner.grid.gradient(mean)
+        for derivative in derivatives:
+            derivative *= inside
+        return [*derivatives, values * inside, inside * self.window]
 
     def _templates(self, sky, derivatives):
         """Return T d(T S)/dx, T d(T S)/dy, T^2 S and T^2 on the pixels that count; S is less its mean."""
@@ -229,14 +298,6 @@ class PeakStep:
             template += derivative
             out.append(template)
         return [*out, values * self.window, inside * self.window]
-
-    def _noise_products(self, residual):
-        """Return what r r is expected to be from the transform of the tapered residual."""
-        gradients, square = curvature(self.aligner.grid, power_of(self.aligner.clean(residual)))
-        of_taper = [np.prod([float(side @ side) for side in sides]) for sides in self.window_slopes]
-        out = np.diag([0.0, 0.0, -square])
-        out[:2, :2] = gradients - np.diag(of_taper) * square / self.total
-        return out
 
     def _products_apart(self, aligned, sky, share):
         """Return ``(1 - 2 s) S r - s (1 - s) r r``; `sky` is S and its derivatives."""

@@ -166,3 +166,46 @@ def test_small_holes_pull_the_peak_of_a_wide_overlap_nowhere(start):
     error = np.sqrt(np.diag(fit.covariance))
     assert (np.abs(found[1] - found[0]) < 0.5 * error).all()
     assert (error < 0.002).all()
+
+
+def wide_step(snr, start=(0.45, -0.4)):
+    pair = simulate_pair((420, 450), shift=(0.37, -0.42), snr=snr, index=2.5, rng=11)
+    planes = (Plane(f.data, f.uncertainty.array[0, 0] ** 2) for f in (pair.reference, pair.image))
+    aligner = Aligner(make_overlap(*planes, (0, 0)))
+    aligner.fraction = np.array(start)
+    return PeakStep(aligner, taylor_peak, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("snr", [5, 50])
+def test_slope_of_a_wide_overlap_by_sums_over_pixels(snr):
+    """The taper's derivatives by parts, against the products of templates and gradients pixel by pixel."""
+    step = wide_step(snr)
+    assert step.wide
+    aligned, tapered, _ = step.solve()
+    templates, slope = step._slope_of_waves(aligned, tapered, 0.5)
+    same, expected = step._slope_of_pixels(aligned, tapered, 0.5)
+    for one, other in zip(templates, same, strict=True):
+        # The taper's first rows, a kink, are interpolated with the sky or without, a few of 420: of the sum of
+        # squares 2e-3 where noise, which has most power at high frequencies, is large.
+        assert (one - other).std() < 0.05 * other.std()
+    size = np.sqrt(np.abs(np.diag(expected)[:3]))
+    # Noise products, which either takes out of its own sums, differ by their scatter over 1e5 pixels.
+    difference = (slope - expected)[:3, :3] / np.outer(size, size)
+    assert np.abs(difference).max() < 0.02 if snr < 10 else 0.002
+    # The background's equation has sums of products of edges only: in units of the taper's.
+    assert np.abs((slope - expected)[3, :2]).max() < 1e-3 * size[:2].max() * np.sqrt(step.total)
+
+
+@pytest.mark.parametrize("start", [(0.39, -0.4), (0.45, -0.4), (0.0, 0.0), (-0.4, 0.4), (0.3, 0.3)])
+def test_what_is_to_come_of_a_wide_overlap_is_gone_at_once(start):
+    """From any start the peak stands where ever more passes would bring it, to a part of its error."""
+    found = wide_step(20, start)
+    fit = found.fit(empirical=False)
+    error = np.sqrt(np.diag(fit.covariance))
+    patient = wide_step(20, start)
+    patient.wide, patient.tolerance = False, 1e-9
+    patient._rough_error = lambda cross: 0.0
+    patient.solve()
+    # A twenty-fifth of the error is to come at most, as far as is known; the passes of the other also
+    # predict what is beyond the edges, of which the taper leaves next to nothing.
+    assert np.abs((found.aligner.fraction - patient.aligner.fraction) / error).max() < 0.1
