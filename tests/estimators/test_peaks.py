@@ -185,8 +185,8 @@ def test_slope_of_a_wide_overlap_by_sums_over_pixels(snr):
     templates, slope = step._slope_of_waves(aligned, tapered, 0.5)
     same, expected = step._slope_of_pixels(aligned, tapered, 0.5)
     for one, other in zip(templates, same, strict=True):
-        # The taper's first rows, a kink, are interpolated with the sky or without, a few of 420: of the sum of
-        # squares 2e-3 where noise, which has most power at high frequencies, is large.
+        # The taper's first rows, a kink, are interpolated with the sky or without, a few of 420: of the sum
+        # of squares 2e-3 where noise, which has most power at high frequencies, is large.
         assert (one - other).std() < 0.05 * other.std()
     size = np.sqrt(np.abs(np.diag(expected)[:3]))
     # Noise products, which either takes out of its own sums, differ by their scatter over 1e5 pixels.
