@@ -24,7 +24,7 @@ from astroreg.estimators.template import Spectra, filter_on, tapered_spectra
 _LARGEST_OWN = 0.45
 # Scales, in pixels, at which the first guess of a hole is tried; the smallest that reaches it is taken.
 _GAP_SCALES = (1.0, 2.5, 6.0, 16.0, 40.0)
-_STALLED = 0.2  # of the step before: from here on steps are carried on
+_TO_AND_FRO = 0.2  # of the step before, back: the steps are too long
 _LONGEST = 8.0  # times a step: how far steps that only shrink slowly are carried on
 _SIDE_FOR_FLUX = (
     256  # pixels a side from which the first flux is taken: of larger canvases every other, or less
@@ -330,11 +330,7 @@ def carried_on(step: np.ndarray, before: np.ndarray) -> tuple[float, np.ndarray]
     stepped over, to and fro.
     """
     length = float(before @ before)
-    if length == 0:
-        return 1.0, step
-    ratio = float(step @ before) / length
-    if ratio < 0:
-        return 0.5, step
-    if ratio > _STALLED:
+    ratio = float(step @ before) / length if length else 0.0
+    if ratio > 0:
         return min(1 / (1 - min(ratio, 0.99)), _LONGEST), np.zeros(2)
-    return 1.0, step
+    return 0.5 if ratio < -_TO_AND_FRO else 1.0, step

@@ -128,7 +128,9 @@ class FourierGrid:
         return fft.rfft2(array, workers=self.workers)
 
     def inverse(self, spectrum: np.ndarray, *, keep: bool = True) -> np.ndarray:
-        """Return the real array of a half-plane transform; `spectrum` is overwritten unless kept."""
+        """Return the real array of a half-plane transform; `spectrum` may be overwritten unless kept."""
+        if self.workers == 1:
+            return fft.irfft2(spectrum, s=self.shape, workers=1)
         rows = fft.ifft(spectrum, axis=0, overwrite_x=not keep, workers=self.workers)
         return fft.irfft(rows, n=self.shape[1], axis=1, overwrite_x=True, workers=self.workers)
 

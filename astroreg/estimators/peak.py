@@ -25,6 +25,7 @@ _DENIED = 2.0  # times the variance that the attached noise promises: it is not 
 _ENOUGH = 0.01  # of the error: where the iteration stops
 _ENOUGH_TO_COME = 0.04  # of the rough error, where what is to come is known from two steps
 _KNOWN = 0.3  # of what is to come, known from two steps and gone at once, may be wrong
+_LEAST_TO_COME = 0.25  # of a step, whatever the ratio of two of them says
 _LEAST_PULL, _LARGEST_PULL = 0.002, 0.2  # of a step
 _APPROACHES, _NEAR = 4, 0.01  # pixels: nearer than this a Taylor step leads to the peak itself
 _ALIGNED = 0.1  # pixels: nearer than this the filter, which serves the prediction of gaps here, stays
@@ -103,7 +104,7 @@ class PeakStep:
         """
         aligner, grid = self.aligner, self.aligner.grid
         known_at = np.full(2, np.inf)
-        before, pull = np.zeros(2), None
+        before, pull, to_come = np.zeros(2), None, 1.0
         moved = self._approach() if self.wide else None
         for _ in range(_ITERATIONS):
             aligned, fraction = aligner.align(), aligner.fraction
@@ -113,14 +114,16 @@ class PeakStep:
             cross *= tapered[1]
             self.aligner.clean(cross)
             step = np.clip(self.find_peak(cross, grid), -1, 1)
-            last = float(np.abs(step).max())
-            longer, before = carried_on(step, before)
             if self.wide:
                 pull = self._pull(step, moved) if pull is None else pull
                 # It holds back the same share of every step: what is to come is known, and gone at once.
-                longer, last = 1 / (1 - pull), _KNOWN * pull * last
+                longer, to_come = 1 / (1 - pull), _KNOWN * pull
+            else:
+                longer, before = carried_on(step, before)
+                to_come = min(max(longer - 1, _LEAST_TO_COME), 1.0) if longer > 1 else to_come
             self._move_flux(aligned, share)
             aligner.fraction = self._on_samples(aligner.fraction + longer * step)
+            last = to_come * float(np.abs(step).max())
             enough = _ENOUGH_TO_COME if self.wide else _ENOUGH
             if last < max(self.tolerance, enough * self._rough_error(cross)):
                 break

@@ -87,13 +87,15 @@ def test_sums_of_products_with_a_gradient(noise):
     assert_allclose(gradient, expected, atol=1e-11)
 
 
+@pytest.mark.parametrize("shape", [(40, 31), (480, 450)])
 @pytest.mark.parametrize("keep", [True, False])
-def test_inverse_keeps_what_it_is_told_to(noise, keep):
-    array, grid = noise
+def test_inverse_keeps_what_it_is_told_to(shape, keep):
+    array, grid = np.random.default_rng(6).standard_normal(shape), FourierGrid(shape)
     spectrum = grid.forward(array)
     before = spectrum.copy()
-    assert_allclose(grid.inverse(spectrum, keep=keep), array, atol=1e-14)
-    assert np.array_equal(spectrum, before) == keep
+    assert_allclose(grid.inverse(spectrum, keep=keep), array, atol=1e-13)
+    if keep:
+        assert np.array_equal(spectrum, before)
 
 
 def test_half_plane_counts_the_whole_plane(noise):
