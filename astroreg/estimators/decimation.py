@@ -134,7 +134,8 @@ def fill_bad(values: np.ndarray, bad: np.ndarray) -> None:
     beside = near.copy()
     beside[:, 1:] |= near[:, :-1]
     beside[:, :-1] |= near[:, 1:]
-    y, x = np.nonzero(bad & beside)
+    # Along one axis far faster than np.nonzero of two.
+    y, x = np.divmod(np.flatnonzero(bad & beside), bad.shape[1])
     around = np.indices((3, 3)).reshape(2, 1, -1) - 1
     j, i = (np.clip(n[:, None] + d, 0, m - 1) for n, d, m in zip((y, x), around, bad.shape, strict=True))
     good = ~bad[j, i]
