@@ -3,7 +3,7 @@
 - `align`: the main job, two images with WCS on any grids; `measure`: three methods on one pair;
 - `align_stack`: the corrections of many exposures at once, a `StackResult`;
 - `chi2_shift`, `register_images`, `cross_correlation_shift`: the methods, each giving a `ShiftResult`;
-- `Reference`: one reference for many images, whose transforms are computed once;
+- `register_series`, `Reference`: many images against one reference, of which what is computed is kept;
 - `register_cube`, `register_channels`: spectral cubes; two spectra go to `chi2_shift`, a `SpectralShift`;
 - `register_tiles`: a field of shifts over an image, and whether rotation, scale or distortion is in it;
 - `SkyCorrection`, `correct_wcs`, `correct_header`, `restore_header`, `correct_file`: the sky side;
@@ -22,6 +22,7 @@ from astroreg.inputs import Reference
 from astroreg.measure import Measurement, measure
 from astroreg.methods import chi2_shift, cross_correlation_shift, register_images
 from astroreg.results import ShiftResult
+from astroreg.series import register_series
 from astroreg.sky import SkyCorrection, correct_header, correct_wcs, restore_header
 from astroreg.spectra import SpectralShift
 from astroreg.stack import StackFlag, StackResult, align_stack
@@ -64,6 +65,7 @@ __all__ = [
     "register_channels",
     "register_cube",
     "register_images",
+    "register_series",
     "register_tiles",
     "restore_file",
     "restore_header",

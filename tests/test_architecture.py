@@ -28,7 +28,7 @@ RANKS = [
     {"inputs", "sky", "files"},
     {"resample", "transform", "results"},
     {"prepared", "methods", "spectra", "sources"},
-    {"measure"},
+    {"measure", "series"},
     {"align", "tiles"},
     {"stack", "cubes"},
     {"simulation"},

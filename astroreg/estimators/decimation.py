@@ -7,7 +7,6 @@ and leaves white noise white, because its square, folded, is one; a smooth flank
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from astroreg.estimators.fourier import ONE_THREAD
+from astroreg.estimators.fourier import ONE_THREAD, threads_at_hand
 from astroreg.estimators.overlap import Plane
 
 ROLL_OFF = 0.3  # width of the flank, in units of the coarser pixels' sampling frequency
@@ -238,10 +237,11 @@ def decimated(plane: Plane, block: int, flux: Flux, dtype, *, periodic: bool = F
             values = values if good is None else np.where(plane.good[pixels], values, 0)
             variance[tile] = block_sums(values, block) * unit / np.maximum(count, 1)
 
-    if plane.data.size < _WORTH_THREADS:
+    threads = threads_at_hand() if plane.data.size >= _WORTH_THREADS else 1
+    if threads == 1:
         for corner in corners:
             make(corner)
     else:
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             list(pool.map(make, corners))
     return Plane(out, variance, good)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -21,9 +24,28 @@ _LONGEST_RADIUS = np.sqrt(0.5)
 ONE_THREAD = 1 << 18
 
 
+# How many threads the work in hand may have where others are at work beside it; 0 for all.
+_at_hand: ContextVar[int] = ContextVar("threads at hand", default=0)
+
+
+def threads_at_hand() -> int:
+    """Return how many threads one registration may have: as many as there are processors, or what is left."""
+    return _at_hand.get() or os.cpu_count() or 1
+
+
+@contextmanager
+def limited_threads(count: int) -> Iterator[None]:
+    """Leave what is done within, in this thread, no more than `count` threads."""
+    token = _at_hand.set(count)
+    try:
+        yield
+    finally:
+        _at_hand.reset(token)
+
+
 def workers_for(shape: tuple[int, int]) -> int:
     """Return how many threads a transform of `shape` is worth."""
-    return (os.cpu_count() or 1) if np.prod(shape) > _PIXELS_WORTH_A_THREAD else 1
+    return threads_at_hand() if shape[0] * shape[1] > _PIXELS_WORTH_A_THREAD else 1
 
 
 def good_length(n: int) -> int:
@@ -73,10 +95,14 @@ class FourierGrid:
     def __init__(self, shape: tuple[int, int], dtype=np.float64):
         self.shape = tuple(int(n) for n in shape)
         self.dtype = np.dtype(dtype)
-        self.workers = workers_for(self.shape)
         ny, nx = self.shape
         self.ky = fft.fftfreq(ny)[:, None].astype(self.dtype)
         self.kx = fft.rfftfreq(nx)[None, :].astype(self.dtype)
+
+    @property
+    def workers(self) -> int:
+        """Threads of a transform."""
+        return workers_for(self.shape)
 
     @cached_property
     def k2(self) -> np.ndarray:
@@ -129,10 +155,11 @@ class FourierGrid:
 
     def inverse(self, spectrum: np.ndarray, *, keep: bool = True) -> np.ndarray:
         """Return the real array of a half-plane transform; `spectrum` may be overwritten unless kept."""
-        if self.workers == 1:
-            return fft.irfft2(spectrum, s=self.shape, workers=1)
-        rows = fft.ifft(spectrum, axis=0, overwrite_x=not keep, workers=self.workers)
-        return fft.irfft(rows, n=self.shape[1], axis=1, overwrite_x=True, workers=self.workers)
+        workers = self.workers
+        if spectrum.size < _PIXELS_WORTH_A_THREAD // 2:
+            return fft.irfft2(spectrum, s=self.shape, workers=workers)
+        rows = fft.ifft(spectrum, axis=0, overwrite_x=not keep, workers=workers)
+        return fft.irfft(rows, n=self.shape[1], axis=1, overwrite_x=True, workers=workers)
 
     def phase(self, shift) -> np.ndarray:
         """Return the factor that moves the content by `shift` (x, y) pixels."""

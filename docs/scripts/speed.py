@@ -38,7 +38,7 @@ from astropy.table import Table
 from scipy import fft
 
 import astroreg
-from astroreg import Reference, chi2_shift, cross_correlation_shift, register_images
+from astroreg import Reference, chi2_shift, cross_correlation_shift, register_images, register_series
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
@@ -54,7 +54,7 @@ MODULES = {
     "pystackreg": "pystackreg",
 }
 GROWTH = (256, 512, 1024, 2048, 4096, 8192)
-SERIES = 4  # images against one reference
+SERIES = 12  # images against one reference
 KEYS = ("part", "scene", "size", "dtype", "method")
 FIGURES = ("floors", "plain", "milliseconds", "bytes", "gain")
 
@@ -156,23 +156,21 @@ def growth(options) -> list[dict]:
 
 
 def series(options) -> list[dict]:
-    """Time several images against one reference, with `Reference` and by repeated calls."""
+    """Time several images against one reference: repeated calls, with `Reference`, and `register_series`."""
     rows = []
     for n, dtype in itertools.product(options.sizes, options.dtypes):
         reference, image = make_pair(n, dtype=dtype)
         for name, method in OURS.items():
             calls = {
                 "repeated": partial(_series, method, None, reference, image),
-                "kept": partial(_series, method, Reference, reference, image),
+                "series": partial(_series, method, Reference, reference, image),
+                "at once": partial(_at_once, method, reference, image),
             }
             spent = timed(calls, options.rounds)
-            gain = spent["repeated"] / spent["kept"]
-            rows.append(
-                _row(
-                    "series", "uniform", n, dtype, name, gain=gain, milliseconds=1e3 * spent["kept"] / SERIES
-                )
-            )
-        _tell(rows, OURS)
+            for part in ("series", "at once"):
+                gain, each = spent["repeated"] / spent[part], 1e3 * spent[part] / SERIES
+                rows.append(_row(part, "uniform", n, dtype, name, gain=gain, milliseconds=each))
+        _tell(rows, 2 * list(OURS))
     return rows
 
 
@@ -180,6 +178,10 @@ def _series(method, keeper, reference, image):
     reference = reference if keeper is None else keeper(reference)
     for _ in range(SERIES):
         method(reference, image)
+
+
+def _at_once(method, reference, image):
+    list(register_series(reference, [image] * SERIES, method=method))
 
 
 def memory(options) -> list[dict]:

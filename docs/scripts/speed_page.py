@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -124,16 +125,18 @@ class Growth(FromSpeed):
 
 
 class Series(FromSpeed):
-    """``.. speed-series::`` has what a `Reference` gains."""
+    """``.. speed-series::`` has what a `Reference` and `register_series` gain."""
 
     def lines(self, table):
-        part = _part(table, "series")
-        columns = sorted({(row["dtype"], int(row["size"])) for row in part})
+        kinds = {"series": "`~astroreg.Reference`", "at once": "`~astroreg.register_series`"}
+        parts = {part: _part(table, part) for part in kinds}
+        columns = sorted({(row["dtype"], int(row["size"])) for part in parts.values() for row in part})
         rows = []
-        for name in OURS:
-            mine = part[part["method"] == name]
+        for part, name in itertools.product(parts, OURS):
+            mine = parts[part][parts[part]["method"] == name]
             found = {(row["dtype"], int(row["size"])): row["gain"] for row in mine}
-            rows.append((f"``{name}``", *(_number(found.get(column, np.nan), 2) for column in columns)))
+            gains = (_number(found.get(column, np.nan), 2) for column in columns)
+            rows.append((f"{kinds[part]}, ``{name}``", *gains))
         titles = (f"{table.meta['series']} images", *(f"{dtype}, {n}" for dtype, n in columns))
         return _table(titles, rows)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 import astroreg
-from astroreg import AstroregWarning, Reference, chi2_shift, measure
+from astroreg import AstroregWarning, Reference, chi2_shift, measure, register_series
 
 from .pairs import make_pair
 
@@ -71,7 +71,7 @@ class AllMethods:
 
 
 class Series:
-    """Many images against one reference: with `Reference`, and by repeated calls."""
+    """Many images against one reference: with `Reference`, several at once, and by repeated calls."""
 
     params = (SIZES, METHODS)
     param_names = ("size", "method")
@@ -87,6 +87,10 @@ class Series:
         reference = Reference(self.reference)
         for _ in range(SERIES):
             self.method(reference, self.image)
+
+    def time_at_once(self, size, method):
+        """Time a series of which several are registered at once."""
+        list(register_series(self.reference, [self.image] * SERIES, method=self.method))
 
     def time_repeated(self, size, method):
         """Time the same without."""

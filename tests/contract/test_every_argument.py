@@ -50,6 +50,7 @@ OTHER_NAMES = {
     "align.match_beams": "`reference_beam`",
     "align.image_psf": "`reference_psf`",
     "align.reference_psf": "`image_psf`",
+    "register_series.images": "`image",
     "align_stack.images": "`reference` cannot be used",
     "correct_wcs.wcs": "the WCS has no pair of celestial axes",
     "from_shift.wcs": "the WCS has no pair of celestial axes",
@@ -90,6 +91,7 @@ def calls(tmp_path_factory):
         [(method, both) for method in methods]
         + [
             (astroreg.measure, both | {"methods": [astroreg.register_images]}),
+            (astroreg.register_series, {"reference": reference, "images": [image]}),
             (astroreg.align, both | {"iterations": 1}),
             (align_stack, {"images": [reference, image], "workers": 1, "iterations": 1, "max_shift": 4}),
             (astroreg.correct_wcs, {"wcs": image.wcs, "correction": correction}),

@@ -73,7 +73,9 @@ def test_all_parts_run_on_small_images(speed):
         assert {"floor", "chi2_shift"} <= {row["method"] for row in part}
         assert all(row["floors"] == 1 for row in part if row["method"] == "floor")
     series = speed.series(options())
-    assert [row["method"] for row in series] == list(speed.OURS)
+    assert [(row["method"], row["part"]) for row in series] == [
+        (name, part) for name in speed.OURS for part in ("series", "at once")
+    ]
     assert all(row["gain"] > 0 for row in series)
 
 
@@ -105,8 +107,8 @@ def test_rows_replace_their_like(speed, tmp_path):
 def test_the_file_of_the_page_is_complete(speed):
     table = Table.read(speed.FILE)
     assert {"astroreg", "numpy", "peers", "cores", "workers", "series"} <= set(table.meta)
-    assert set(table["part"]) == {"time", "memory", "growth", "series"}
-    for part in ("time", "memory", "series"):
+    assert set(table["part"]) == {"time", "memory", "growth", "series", "at once"}
+    for part in ("time", "memory", "series", "at once"):
         assert set(speed.OURS) <= set(table["method"][table["part"] == part])
     for row in table[table["part"] == "time"]:
         assert row["floors"] > 0 and row["milliseconds"] > 0
