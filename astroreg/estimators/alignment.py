@@ -26,9 +26,7 @@ _LARGEST_OWN = 0.45
 _GAP_SCALES = (1.0, 2.5, 6.0, 16.0, 40.0)
 _TO_AND_FRO = 0.2  # of the step before, back: the steps are too long
 _LONGEST = 8.0  # times a step: how far steps that only shrink slowly are carried on
-_SIDE_FOR_FLUX = (
-    256  # pixels a side from which the first flux is taken: of larger canvases every other, or less
-)
+_SIDE_FOR_FLUX = 256  # pixels a side from which the first flux is taken: of longer ones every other, or less
 _EDGE_ROWS = 3  # of the overlap, whose mean is carried on beyond its edge as the first guess
 
 

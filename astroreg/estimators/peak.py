@@ -269,10 +269,10 @@ class PeakStep:
         for i, (along, across) in enumerate([self.sides[::-1], self.sides]):
             inside = along[0] > 0
             steep, bend = (x[inside] / along[0][inside] for x in (along[1], _derivative(along[1])))
-            squares = np.einsum(("ij,ij->j", "ij,ij->i")[i], values, values)[inside]
+            powers = np.einsum(("ij,ij->j", "ij,ij->i")[i], values, values)[inside]
             slope[i, i] += along[1] @ along[1] * (across[0] @ across[0]) * noise_square / self.total
-            slope[i, i] -= 0.5 * (steep**2 - bend) @ squares
-            slope[2, i] = -steep @ squares
+            slope[i, i] -= 0.5 * (steep**2 - bend) @ powers
+            slope[2, i] = -steep @ powers
             slope[3, i] = -2 * steep @ templates[2].sum(i, dtype=float)[inside]
         sums = np.array([float(t.sum(dtype=float)) for t in templates])
         # Few pixels are not used.
