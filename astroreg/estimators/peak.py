@@ -120,7 +120,9 @@ class PeakStep:
                 longer, to_come = 1 / (1 - pull), _KNOWN * pull
             else:
                 longer, before = carried_on(step, before)
-                to_come = min(max(longer - 1, _LEAST_TO_COME), 1.0) if longer > 1 else to_come
+                if longer > 1 and not self.resolution:
+                    # On samples an iteration ends where the next step is none.
+                    to_come = min(max(longer - 1, _LEAST_TO_COME), 1.0)
             self._move_flux(aligned, share)
             aligner.fraction = self._on_samples(aligner.fraction + longer * step)
             last = to_come * float(np.abs(step).max())
