@@ -16,7 +16,7 @@ from astropy.nddata import CCDData, InverseVariance, StdDevUncertainty, Variance
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from astroreg import AstroregWarning, ShiftFlag, chi2_shift
+from astroreg import AstroregWarning, ShiftFlag, chi2_shift, register_images
 from astroreg.simulation import simulate_pair
 
 EXAMPLES = pytest.mark.parametrize("examples", [2, pytest.param(20, marks=pytest.mark.slow)])
@@ -95,6 +95,17 @@ def sigmas_apart(first, second):
     return np.abs(((first.shift - second.shift) / first.shift_error).value).max()
 
 
+def digits_apart(method, first, second):
+    """The same of one calculation done with other digits.
+
+    What lies between two of the samples of `register_images`, 2000 a pixel, is rounded to either of the two.
+    """
+    difference = np.abs((first.shift - second.shift).value)
+    if method is register_images:
+        difference = np.where(difference < 1.01 / 2000, 0, difference)
+    return (difference / first.shift_error.value).max()
+
+
 def assert_same(differences, method):
     """Assert that one calculation was done twice, in another order or with other digits.
 
@@ -162,7 +173,7 @@ def test_kinds_of_arrays(method, examples):
             other = measured(method, *(remade(f, arrays=arrays) for f in scene.frames))
             assert sigmas_apart(usual, other) < tolerance, name
         single = [remade(f, arrays=lambda a: a if a.dtype == bool else a.astype("f4")) for f in scene.frames]
-        differences.append(sigmas_apart(usual, measured(method, *single)))
+        differences.append(digits_apart(method, usual, measured(method, *single)))
 
     differences = []
     holds(examples, check)
