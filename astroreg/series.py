@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from astroreg.checks import parse_callable
-from astroreg.estimators.fourier import limited_threads
+from astroreg.estimators.fourier import limited_threads, threads_at_hand
 from astroreg.inputs import Reference, as_frame, parse_positive
 from astroreg.memory import memory_share
 from astroreg.methods import chi2_shift
@@ -18,9 +17,7 @@ from astroreg.results import ShiftResult
 
 __all__ = ["register_series"]
 
-_WORTH_THREADS = (
-    40_000  # pixels: of smaller images the interpreter, which one thread has at a time, is the most
-)
+_WORTH_THREADS = 40_000  # pixels: smaller images wait for the interpreter, which serves one thread at a time
 _BYTES = 100  # a pixel of the reference that a registration needs, with an image that is waiting
 
 
@@ -101,7 +98,7 @@ def _worthwhile(pixels: int) -> int:
     """Return how many images of so many pixels are best registered at once."""
     if pixels < _WORTH_THREADS:
         return 1
-    return int(min(os.cpu_count() or 1, max(1, memory_share() // (_BYTES * pixels))))
+    return int(min(threads_at_hand(), max(1, memory_share() // (_BYTES * pixels))))
 
 
 def _registered(method, reference, number, image):

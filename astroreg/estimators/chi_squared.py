@@ -15,8 +15,8 @@ from functools import cached_property
 import numpy as np
 
 from astroreg.estimators.alignment import Aligned, Aligner
-from astroreg.estimators.equations import Equations, Fit, curvature, make_fit, power_of, products
-from astroreg.estimators.fourier import FourierGrid, fourier_grid
+from astroreg.estimators.equations import Equations, Fit, curvature, make_fit, products
+from astroreg.estimators.fourier import FourierGrid, fourier_grid, power_of
 from astroreg.estimators.template import Spectra, filter_on
 
 _ITERATIONS = 30

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from astroreg.estimators.fourier import FourierGrid, fourier_grid, good_length
+from astroreg.estimators.fourier import FourierGrid, fourier_grid, good_length, power_of
 
 # A correlation of the residuals below this many of its standard errors counts as none.
 _SIGNIFICANT = 2.0
@@ -36,7 +36,7 @@ def sandwich(slope: np.ndarray, scatter: np.ndarray) -> np.ndarray:
 
 def _autocovariance(spectrum, grid, reach):
     """Return sum over pixels of v(x) v(x + lag) for lags up to `reach`, shape (2 reach + 1,) * 2."""
-    full = grid.inverse((spectrum.real**2 + spectrum.imag**2).astype(spectrum.dtype))
+    full = grid.inverse(power_of(spectrum).astype(spectrum.dtype))
     lags = np.arange(-reach, reach + 1)
     return full[np.ix_(lags, lags)].astype(float)
 

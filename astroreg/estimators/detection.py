@@ -6,7 +6,7 @@ import numpy as np
 import scipy  # its parts are loaded where they are first used
 
 from astroreg.estimators.equations import Equations, Fit
-from astroreg.estimators.fourier import fourier_grid, good_length
+from astroreg.estimators.fourier import fourier_grid, good_length, power_of
 from astroreg.estimators.template import taper
 
 _RINGS = 24
@@ -92,7 +92,7 @@ def phase_match(equations: Equations, box, trials: int) -> float:
     window *= usable
     grid = fourier_grid(tuple(good_length(n) for n in usable.shape), kind)
     fa, fb = (grid.forward(_tapered(x, window, grid.shape)) for x in (first, first + equations.residual[box]))
-    power_a, power_b = (_ring_mean(f.real**2 + f.imag**2, grid) for f in (fa, fb))
+    power_a, power_b = (_ring_mean(power_of(f), grid) for f in (fa, fb))
     cross = _rings(grid.radial_sums((fa * fb.conj()).real))
     power = np.sqrt(power_a * power_b)
     match = np.divide(cross, power, out=np.zeros(_RINGS), where=power > 0)

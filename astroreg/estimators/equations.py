@@ -102,13 +102,6 @@ def curvature(grid: FourierGrid, power: np.ndarray) -> tuple[np.ndarray, float]:
     return np.array([[across, mixed], [mixed, along]]) / size, float(columns.sum()) / size
 
 
-def power_of(spectrum: np.ndarray) -> np.ndarray:
-    """Return the squared modulus."""
-    power = spectrum.real**2
-    power += spectrum.imag**2
-    return power
-
-
 def products(first, second) -> np.ndarray:
     """Return the sums over pixels of each of `first` times each of `second`."""
     return np.array([[float(np.einsum("ij,ij->", a, b)) for b in second] for a in first])

@@ -63,6 +63,13 @@ def in_one_thread(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
+def power_of(spectrum: np.ndarray) -> np.ndarray:
+    """Return the squared modulus."""
+    power = spectrum.real**2
+    power += spectrum.imag**2
+    return power
+
+
 def _ramp(k, position):
     """Return exp(2 pi i k position), a cosine at the Nyquist frequency, whose sign is not known."""
     ramp = np.exp((2j * np.pi) * np.asarray(k, float) * position)

@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from astroreg.estimators.alignment import Aligned, Aligner, carried_on
-from astroreg.estimators.equations import Equations, Fit, curvature, make_fit, power_of, products, squares
-from astroreg.estimators.fourier import FourierGrid
+from astroreg.estimators.equations import Equations, Fit, curvature, make_fit, products, squares
+from astroreg.estimators.fourier import FourierGrid, power_of
 from astroreg.estimators.template import raised_edges
 
 _ITERATIONS = 30
@@ -99,8 +99,7 @@ class PeakStep:
 
         The images aligned, and the transforms of both when tapered.
 
-        Where the overlap is wide the taper makes nothing of what is beyond its edges: the first guess serves,
-        and the second pass ends what the first began.
+        Where the overlap is wide the taper makes nothing of what is beyond its edges: the first guess serves.
         """
         aligner, grid = self.aligner, self.aligner.grid
         known_at = np.full(2, np.inf)
@@ -225,8 +224,6 @@ class PeakStep:
         templates, slope = (self._slope_of_waves if self.wide else self._slope_of_pixels)(
             aligned, tapered, share
         )
-        sums = [float(t.sum(dtype=float)) for t in templates]
-        slope[:, 3] = np.negative(sums)
         variance = reference + image
         scatter = squares(templates, variance)
         scatter[:2, :2] -= self._common_noise(share * image - (1 - share) * reference)
@@ -236,13 +233,14 @@ class PeakStep:
         return Equations(np.zeros(4), slope, scatter, tuple(templates), aligned, weight, self.free)
 
     def _slope_of_pixels(self, aligned, tapered, share):
-        """Return the templates and their slope but for its last column."""
+        """Return the templates and their slope."""
         grid, kind = self.aligner.grid, self.aligner.grid.dtype.type
         mean = self.aligner.clean(aligned.mean_spectrum(share))
         sky, derivatives = grid.inverse(mean), grid.gradient(mean)
         templates, slope = self._templates(sky, derivatives), np.zeros((4, 4))
         slope[:, :3] = products(templates, [*derivatives, kind(self.aligner.background) - sky])
         slope[:, :3] += self._products_apart(aligned, (sky, *derivatives), share)
+        slope[:, 3] = [-float(t.sum(dtype=float)) for t in templates]
         return templates, slope
 
     def _slope_of_waves(self, aligned, tapered, share):
@@ -280,6 +278,7 @@ class PeakStep:
         # Few pixels are not used.
         slope *= sums[3] / self.total
         slope[:, 2] += (aligner.background - level) * sums
+        slope[:, 3] = -sums
         return templates, slope
 
     def _templates_of_waves(self, mean, values):

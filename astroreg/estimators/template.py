@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from astroreg.estimators.fourier import RADIAL_BINS, FourierGrid, fourier_grid
+from astroreg.estimators.fourier import RADIAL_BINS, FourierGrid, fourier_grid, power_of
 from astroreg.estimators.wiener import Wiener, smooth_filter
 
 # Pixels at either end over which a taper rises, within the shares of a side in all that follow. Edges leak
@@ -181,8 +181,8 @@ def summed_spectra(grid: FourierGrid, pairs, share: float, weight: float) -> Spe
         cross = cross + fa.conj() * fb
         difference = fb - fa
         mean = fa + fa.real.dtype.type(share) * difference
-        power = power + (mean.real**2 + mean.imag**2)
-        noise = noise + (difference.real**2 + difference.imag**2)
+        power = power + power_of(mean)
+        noise = noise + power_of(difference)
     # The variance of the mean with shares f and 1 - f is f (1 - f) times that of the difference.
     return Spectra(grid, cross, power, grid.dtype.type(share * (1 - share)) * noise, weight)
 

@@ -125,7 +125,7 @@ def test_arguments_are_refused_at_once(pair):
 
 
 def test_how_many_at_once_by_default(monkeypatch):
-    monkeypatch.setattr(series.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(series, "threads_at_hand", lambda: 8)
     monkeypatch.setattr(series, "memory_share", lambda: 1e9)
     # The interpreter; the processors; 1e9 bytes for 100 bytes a pixel; at least one.
     assert [series._worthwhile(n) for n in (10_000, 10**6, 4 * 10**6, 10**9)] == [1, 8, 2, 1]

@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astroreg.estimators.alignment import Aligned
-from astroreg.estimators.equations import Equations, curvature, power_of, products
-from astroreg.estimators.fourier import FourierGrid
+from astroreg.estimators.equations import Equations, curvature, products
+from astroreg.estimators.fourier import FourierGrid, power_of
 from astroreg.estimators.template import filter_on
 
 
