@@ -267,7 +267,9 @@ class PreparedPair:
             return flags | (ShiftFlag.NO_OVERLAP if empty else ShiftFlag.NO_SIGNAL)
         if not outcome.false_alarm < _FALSE_ALARM:
             flags |= ShiftFlag.NO_SIGNAL
-        if coarse.at_bound:
+        longest = self.options.search.max_shift
+        beyond = longest is not None and np.hypot(*(outcome.block * fit.shift)) > longest
+        if coarse.at_bound or beyond:
             flags |= ShiftFlag.AT_SEARCH_BOUND
         if coarse.fixed_pattern:
             flags |= ShiftFlag.FIXED_PATTERN

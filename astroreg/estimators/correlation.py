@@ -213,18 +213,23 @@ def coarse_shift(
     aside = (pattern or moved) and np.hypot(surface.x[best[1]], surface.y[best[0]]) > _APART_FROM_PATTERN
     best = best if aside else first
     score = without_zero_lag(score, surface) if aside else score
-    j, i = best
-    neighbours = allowed[max(0, j - 1) : j + 2, max(0, i - 1) : i + 2]
-    at_bound = bool(not neighbours.all() or neighbours.size < 9) and not periodic
     return Coarse(
         peak_at(surface, score, best),
         rival_of(surface, score, best),
-        at_bound=at_bound,
+        at_bound=_climbs_out(surface, allowed, best) and not periodic,
         fixed_pattern=bool(pattern or aside),
         set_aside=bool(aside),
         trials=trials,
         surface=surface,
     )
+
+
+def _climbs_out(surface: Surface, allowed: np.ndarray, best) -> bool:
+    """Return whether the score may go on rising from the best shift to one that is not allowed."""
+    j, i = best
+    near = np.s_[max(0, j - 1) : j + 2, max(0, i - 1) : i + 2]
+    score, out = surface.score[near], ~allowed[near]
+    return bool(score.size < 9 or np.any(score[out] > surface.score[best]))
 
 
 def _best_of_the_sky(score, surface):

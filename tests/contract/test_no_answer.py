@@ -1,6 +1,7 @@
 """An answer that is not one: flagged, warned of once, and NaN where nothing was determined."""
 
 import warnings
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -72,6 +73,30 @@ def test_masks_that_leave_nothing_in_common(method, pair, altered):
 
 def test_a_shift_beyond_the_bound_is_not_given_as_one(method, pair):
     result = told_once(method, pair.reference, pair.image, match="AT_SEARCH_BOUND", max_shift=4)
+    assert result.flags & ShiftFlag.AT_SEARCH_BOUND
+
+
+@lru_cache
+def wide_pair(dx, dy):
+    """Images that are searched on averages of 9 or 5 pixels first."""
+    return simulate_pair((520, 520), shift=(dx, dy), snr=20, rng=3)
+
+
+@pytest.mark.parametrize(("length", "bound"), [(6.4, 8), (2.6, 3.3), (0.8, 1)])
+@pytest.mark.parametrize("angle", [0.7, 2.5])
+def test_a_shift_within_the_bound_is_not_at_it(method, length, angle, bound):
+    shift = length * np.cos(angle), length * np.sin(angle)
+    pair = wide_pair(*shift)
+    result = method(pair.reference, pair.image, max_shift=bound)
+    # 5 sigma along two axes: a probability of 1e-6 each.
+    assert result.ok and np.all(np.abs(result.shift.value - shift) < 5 * result.shift_error.value)
+
+
+@pytest.mark.parametrize("bound", [1, 3.3, 8])
+def test_a_shift_a_little_beyond_the_bound_is_told(method, bound):
+    # Along the diagonal, 1.27 times as far as allowed.
+    pair = wide_pair(0.9 * bound, -0.9 * bound)
+    result = told_once(method, pair.reference, pair.image, match="AT_SEARCH_BOUND", max_shift=bound)
     assert result.flags & ShiftFlag.AT_SEARCH_BOUND
 
 
