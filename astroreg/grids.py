@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import scipy  # its parts are loaded where they are first used
 from astropy.wcs import WCS
 from astropy.wcs.utils import pixel_to_pixel
 from astropy.wcs.wcsapi import BaseHighLevelWCS, BaseLowLevelWCS, HighLevelWCSWrapper
@@ -15,6 +17,7 @@ from astropy.wcs.wcsapi.wrappers.base import BaseWCSWrapper
 __all__ = [
     "GridMap",
     "Window",
+    "binned_wcs",
     "celestial_wcs",
     "map_pixels",
     "pixel_jacobian",
@@ -25,6 +28,8 @@ __all__ = [
 
 NODES = 33  # nodes a side of the grid on which a mapping is examined
 SAME_PIXEL = 1e-6  # pixels; two grids closer than this everywhere are one
+SMOOTH = 1e-5  # pixels; what a spline through the nodes may be wrong by between them
+DEGREE = 5  # of that spline
 
 
 @dataclass(frozen=True)
@@ -103,19 +108,20 @@ def _extremes(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(points.min(axis=1), -1e15, 1e15), np.clip(points.max(axis=1), -1e15, 1e15)
 
 
-class _ShiftedWCS(BaseWCSWrapper):
-    """Any APE-14 WCS with the origin of its two pixel axes moved to (x0, y0) of the old ones."""
+class _RegriddedWCS(BaseWCSWrapper):
+    """Any APE-14 WCS on other pixels of the same plane: new pixel p is old pixel ``origin + step * p``."""
 
-    def __init__(self, wcs: BaseLowLevelWCS, x0: int, y0: int):
+    def __init__(self, wcs: BaseLowLevelWCS, origin: tuple[float, float], step: int = 1):
         super().__init__(wcs)
-        self._origin = (x0, y0)
+        self._origin, self._step = origin, step
 
     def pixel_to_world_values(self, x, y):
-        return self._wcs.pixel_to_world_values(np.add(x, self._origin[0]), np.add(y, self._origin[1]))
+        x, y = (first + self._step * np.asarray(v) for v, first in zip((x, y), self._origin, strict=True))
+        return self._wcs.pixel_to_world_values(x, y)
 
     def world_to_pixel_values(self, *world):
-        x, y = self._wcs.world_to_pixel_values(*world)
-        return np.subtract(x, self._origin[0]), np.subtract(y, self._origin[1])
+        old = self._wcs.world_to_pixel_values(*world)
+        return tuple((v - first) / self._step for v, first in zip(old, self._origin, strict=True))
 
     @property
     def pixel_shape(self):
@@ -145,8 +151,33 @@ def shifted_wcs(wcs, x0: int, y0: int):
         return wcs
     if isinstance(wcs, WCS):
         return _shifted_fits_wcs(wcs, x0, y0)
+    return _regridded(wcs, (x0, y0))
+
+
+def binned_wcs(wcs, block: int, *, first: int = 0):
+    """Return the WCS of blocks of ``block x block`` pixels of an image, counted from a corner of it.
+
+    Parameters
+    ----------
+    wcs : APE-14 WCS
+        With two pixel axes.
+    block : int
+        Pixels a side.
+    first : int, optional
+        Blocks that are left out along both axes before the first one (default 0).
+
+    Returns
+    -------
+    APE-14 WCS
+        High level.
+    """
+    return _regridded(wcs, (first * block + (block - 1) / 2,) * 2, block)
+
+
+def _regridded(wcs, origin: tuple[float, float], step: int = 1):
+    """Put a WCS on other pixels."""
     low_level = wcs.low_level_wcs if isinstance(wcs, BaseHighLevelWCS) else wcs
-    return HighLevelWCSWrapper(_ShiftedWCS(low_level, x0, y0))
+    return HighLevelWCSWrapper(_RegriddedWCS(low_level, origin, step))
 
 
 def _shifted_fits_wcs(wcs: WCS, x0: int, y0: int) -> WCS:
@@ -328,6 +359,7 @@ class GridMap:
     """
 
     def __init__(self, source_wcs, target_wcs, window: Window):
+        self.source_wcs, self.target_wcs = source_wcs, target_wcs
         self.window = window
         self.node_x = np.linspace(window.x0 - 0.5, window.x1 - 0.5, NODES)
         self.node_y = np.linspace(window.y0 - 0.5, window.y1 - 0.5, NODES)
@@ -341,6 +373,48 @@ class GridMap:
     def complete(self) -> bool:
         """Whether every node has its place in the source."""
         return bool(np.isfinite(self.x).all())
+
+    def places(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the pixels of some rows of the target lie in the source.
+
+        Parameters
+        ----------
+        rows : slice
+            Of the window, counted from 0.
+
+        Returns
+        -------
+        x, y : ndarray, shape (n, nx)
+            Source pixels, NaN where there is none. They are those of a spline through the nodes where that is
+            right to 1e-5 pixel, since projections are smooth and take long.
+        """
+        ys, xs = (np.arange(n, dtype=float) for n in self.window.shape)
+        ys, xs = ys[rows] + self.window.y0, xs + self.window.x0
+        if self._is_smooth:
+            return self._by_spline(xs, ys)
+        x, y = np.meshgrid(xs, ys)
+        if not self.complete:
+            return map_pixels(self.target_wcs, self.source_wcs, x, y)
+        # The nodes have been checked forth and back; where all are well so is what lies between.
+        return tuple(np.asarray(v, float) for v in pixel_to_pixel(self.target_wcs, self.source_wcs, x, y))
+
+    @cached_property
+    def _is_smooth(self) -> bool:
+        """Whether the spline is right in the middle of every cell between nodes."""
+        if not self.complete:
+            return False
+        xs, ys = ((nodes[1:] + nodes[:-1]) / 2 for nodes in (self.node_x, self.node_y))
+        x, y = map_pixels(self.target_wcs, self.source_wcs, *np.meshgrid(xs, ys))
+        spline_x, spline_y = self._by_spline(xs, ys)
+        return bool(np.all(np.hypot(spline_x - x, spline_y - y) < SMOOTH))
+
+    def _by_spline(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places of the pixels of a grid of columns and rows."""
+        columns, rows = (
+            scipy.interpolate.make_interp_spline(nodes, np.eye(NODES), k=DEGREE)(at)
+            for nodes, at in ((self.node_x, x), (self.node_y, y))
+        )
+        return tuple(rows @ values @ columns.T for values in (self.x, self.y))
 
     def translation(self, tolerance: float | None = None) -> tuple[float, float] | None:
         """Return (x, y) of source minus target where it is the same everywhere (to 1e-6 pixel), else None."""

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import importlib
 from dataclasses import replace
 
 import gwcs
@@ -17,12 +18,15 @@ from gwcs import coordinate_frames
 from scipy import ndimage
 
 from astroreg.align import Alignment, align
+from astroreg.align.passes import OWN
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag
 from astroreg.methods import chi2_shift
 from astroreg.results import ShiftResult
 from astroreg.simulation import SphericalSky, tan_wcs
 from astroreg.sky import SkyCorrection, correct_wcs
+
+passes = importlib.import_module("astroreg.align.passes")
 
 CENTRE = SkyCoord(83.8 * u.deg, 60 * u.deg)
 SKY = SphericalSky(CENTRE, 4 * u.arcmin, smallest=6 * u.arcsec, rng=1)
@@ -467,6 +471,56 @@ class TestNoAnswer:
         assert ShiftFlag.NOISE_ESTIMATED in found.flags and ShiftFlag.NOISE_ESTIMATED not in expected.flags
         # A median of 2304 values knows sigma to 2 per cent; the structure adds a few more.
         assert np.allclose(found.shift_error.value, expected.shift_error.value, rtol=0.1)
+
+
+@functools.cache
+def wide_pair():
+    """Images of 420 pixels a side on grids that are turned against each other, and the true WCS."""
+    wcs = tan_wcs((400, 420), centre=CENTRE, pixel_scale=1 * u.arcsec)
+    image = image_of(wcs, shape=(400, 420), noise=0.2)
+    return reference_of(*camera(430, 1, rotation=30)[:2], noise=0.2), image, wcs
+
+
+class TestCoarserPixels:
+    """Wide images begin with a pass on coarser pixels."""
+
+    @pytest.mark.parametrize("method", OWN)
+    def test_one_pass_on_all_pixels_is_enough(self, method):
+        reference, image, true = wide_pair()
+        found = align(reference, image, method=method)
+        # A method with options of the user's own is not tried on coarser pixels.
+        slowly = align(reference, image, method=functools.partial(method))
+        assert found.iterations == 2
+        assert misplaced(found.corrected.wcs, true, (400, 420)) < 4.3 * found.sky_correction.error.max()
+        # What is left when the passes end: a tenth of the error each, or a sample of register_images.
+        assert np.all(np.abs(found.shift - slowly.shift) < 0.2 * found.shift_error + 0.0005 * u.pixel)
+        assert np.allclose(found.shift_error, slowly.shift_error, rtol=0.02)
+        # What the coarser pixels said, in pixels of the image.
+        start, rest = (one.shift for one in found.passes)
+        assert np.abs(rest).max() < 0.1 * u.pixel and np.abs(start).max() > 5 * u.pixel
+
+    def test_what_misleads_is_left_aside(self, monkeypatch):
+        def misled(reference, image, **options):
+            if max(image.data.shape) < 300:
+                return ShiftResult(shift=[25.0, 30.0], covariance=1e-4 * np.eye(2), n_pixels=100)
+            return chi2_shift(reference, image, **options)
+
+        monkeypatch.setattr(passes, "OWN", (misled,))
+        reference, image, true = wide_pair()
+        found = align(reference, image, method=misled)
+        assert found.ok and np.abs(found.passes[0].shift).max() < 20 * u.pixel
+        assert misplaced(found.corrected.wcs, true, (400, 420)) < 4.3 * found.sky_correction.error.max()
+
+    def test_no_start_without_an_error(self, monkeypatch):
+        def unsure(reference, image, **options):
+            small = max(image.data.shape) < 300
+            found = chi2_shift(reference, image, **options)
+            return replace(found, covariance=np.eye(2)) if small else found
+
+        monkeypatch.setattr(passes, "OWN", (unsure,))
+        reference, image, _ = wide_pair()
+        # A coarser pixel of error would be two of the image.
+        assert align(reference, image, method=unsure).passes[0].shift_error.max() < 0.1 * u.pixel
 
 
 class TestObjects:

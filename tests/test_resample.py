@@ -1,14 +1,19 @@
 """Resampling an image onto another grid: values, masks, variances, and the noise that is left."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from astropy.wcs import WCS
+from astropy.wcs import WCS, DistortionLookupTable
+from astropy.wcs.utils import pixel_to_pixel
+from reproject import reproject_interp
 
+from astroreg.grids import GridMap, Window
 from astroreg.inpaint import fill_bad
 from astroreg.inputs import Frame
-from astroreg.resample import resample_to
+from astroreg.resample import resample_to, spline
 from astroreg.simulation import SphericalSky, tan_wcs
 
 CENTRE = SkyCoord(83.8 * u.deg, -5.4 * u.deg)
@@ -92,6 +97,81 @@ class TestValues:
         out = resample_to(frame_of(source), target, (50, 50))
         truth = sky.observe(target, (50, 50), fwhm=FWHM).data
         assert np.abs(out.data - truth).max() < 5e-4 * truth.std()
+
+
+def lens(wcs, strength, step):
+    """A copy of a WCS whose distortion is a table with a value of its own for every `step` pixels."""
+    new = wcs.deepcopy()
+    values = np.random.default_rng(4).uniform(-strength, strength, (12, 12)).astype("f4")
+    new.cpdis1 = DistortionLookupTable(values, (1, 1), (1, 1), (step, step))
+    return new
+
+
+class TestPlaces:
+    """The places of pixels are those of the projections, from a spline where that is right."""
+
+    SHAPE = (90, 101)
+
+    def maps(self, source, target):
+        window = Window(-3, -2, self.SHAPE[1] - 3, self.SHAPE[0] - 2)
+        y, x = np.indices(self.SHAPE) + np.array([-2.0, -3.0]).reshape(2, 1, 1)
+        return GridMap(source, target, window), pixel_to_pixel(target, source, x, y)
+
+    @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+    def test_smooth(self, target):
+        source = tan_wcs((140, 150), centre=CENTRE, pixel_scale=2 * u.arcsec)
+        grid, expected = self.maps(source, target)
+        rows = slice(20, 50)
+        for found, true in zip(grid.places(rows), expected, strict=True):
+            assert np.abs(found - true[rows]).max() < 1e-5
+
+    @pytest.mark.parametrize("strength", [1e-3, 0.1])
+    def test_a_table_of_distortions(self, strength):
+        # Its kinks between the nodes are nothing that a spline could follow.
+        source = lens(tan_wcs((140, 150), centre=CENTRE, pixel_scale=2 * u.arcsec), strength, 11)
+        grid, expected = self.maps(source, TARGETS["rotated"])
+        for found, true in zip(grid.places(slice(None)), expected, strict=True):
+            assert np.abs(found - true).max() < 1e-5
+
+    def test_a_longitude_that_jumps(self):
+        source = WCS(naxis=2)
+        source.wcs.ctype = "RA---CAR", "DEC--CAR"
+        source.wcs.cdelt, source.wcs.crpix = (-1, 1), (181, 91)
+        target = tan_wcs((60, 60), centre=SkyCoord(180 * u.deg, 5 * u.deg), pixel_scale=0.2 * u.deg)
+        grid, expected = self.maps(source, target)
+        for found, true in zip(grid.places(slice(None)), expected, strict=True):
+            assert np.array_equal(found, true)
+
+    def test_beyond_the_horizon(self):
+        source = tan_wcs((40, 40), centre=CENTRE, pixel_scale=1 * u.arcmin, projection="SIN")
+        target = tan_wcs((90, 101), centre=CENTRE, pixel_scale=3 * u.deg, projection="ZEA")
+        grid, expected = self.maps(source, target)
+        x, y = grid.places(slice(None))
+        assert 0 < np.isnan(x).sum() < x.size and np.array_equal(np.isnan(x), np.isnan(y))
+        assert np.allclose(x[np.isfinite(x)], expected[0][np.isfinite(x)], atol=1e-9)
+
+    @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+    def test_values_are_those_of_reproject(self, target):
+        wcs = tan_wcs((140, 150), centre=CENTRE, pixel_scale=2 * u.arcsec)
+        frame = white(np.random.default_rng(2), wcs, (140, 150))
+        found = resample_to(frame, target, (60, 64))
+        expected = reproject_interp(
+            (frame.data, wcs), target, shape_out=(60, 64), order=5, return_footprint=False
+        )
+        # White noise of unit variance changes by 3 at the most over a pixel; a place is right to 1e-5 pixel.
+        assert found.mask.sum() == 0 and np.abs(found.data - expected).max() < 3e-5
+
+    def test_bands_of_rows(self, monkeypatch):
+        wcs = tan_wcs((140, 150), centre=CENTRE, pixel_scale=2 * u.arcsec)
+        frame = replace(
+            white(np.random.default_rng(2), wcs, (140, 150)),
+            mask=np.random.default_rng(3).random((140, 150)) < 0.01,
+        )
+        whole = resample_to(frame, TARGETS["mirrored"], (60, 64))
+        monkeypatch.setattr(spline, "BAND", 200)
+        parts = resample_to(frame, TARGETS["mirrored"], (60, 64))
+        assert np.allclose(parts.data, whole.data, atol=1e-9) and np.array_equal(parts.mask, whole.mask)
+        assert np.allclose(parts.variance, whole.variance, equal_nan=True)
 
 
 class TestCopies:

@@ -37,7 +37,8 @@ class Alignment(ShiftResult):
     iterations : int
         Number of passes made.
     passes : tuple of ShiftResult
-        What each pass measured: shifts on top of the corrections before it.
+        What each pass measured, the first perhaps on coarser pixels: shifts in pixels of the image, on top
+        of the corrections before it.
     pivot_pixel : tuple of float
         Pixel (x, y) of the image at which the shift and the sky correction are told: the middle of
         what the two images both see.

@@ -21,6 +21,7 @@ from astroreg.grids import NODES, GridMap, Window, celestial_wcs, map_pixels, sh
 from astroreg.inpaint import fill_bad
 from astroreg.memory import require_memory
 from astroreg.resample.smoothing import BAD_WEIGHT, require_frame
+from astroreg.resample.spline import ORDER, interpolated
 
 if TYPE_CHECKING:
     from astropy import units as u
@@ -29,12 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Resampled", "resample_to"]
 
-ORDER = 5  # of the spline; at this order a beam of 2.5 pixels is moved to 1e-4 pixel, at order 3 to 1e-3
 COARSEST = 1.5  # source pixels a target pixel up to which a spline neither aliases nor wastes noise
 PIXEL_SIGMA = 1 / math.sqrt(4 * math.pi)  # 0.282: the Gaussian whose noise equals that of a square pixel
 SAMPLED_SIGMA = 0.75  # source pixels; a narrower Gaussian is too coarsely sampled to keep its centroid
 REACH = 3.25  # sigmas at which the Gaussian is cut
-BYTES = 100  # a pixel of the target: coordinates, three planes, and what reproject makes of them
+BYTES = 100  # a pixel of the target: three planes with their splines, weights and masks
 FRACTION = 1e-4  # pixels; a mapping this close to a translation is one
 
 
@@ -222,15 +222,15 @@ def _resampled(frame: Frame, source_wcs, target_wcs, grid: GridMap, cut: Window,
     """Fill, resample data, bad weight and variance with the same weights, and blank."""
     bad = cut.cut(np.zeros(frame.data.shape, bool) if frame.mask is None else frame.mask, True)
     planes = [fill_bad(np.where(bad, 0, cut.cut(frame.data, 0)), bad)]
-    if bad.any():
-        planes.append(bad.astype(planes[0].dtype))
     variance = None if frame.variance is None else cut.cut(frame.variance, np.nan)
     level = _constant(variance, bad)
     if variance is not None and level is None:
         planes.append(fill_bad(np.where(bad, 0, variance), bad, smooth=False))
-    out = _reprojected(np.stack(planes), shifted_wcs(source_wcs, cut.x0, cut.y0), target_wcs, grid, sigma)
+    if sigma:
+        out, weight = _averaged(planes, bad, shifted_wcs(source_wcs, cut.x0, cut.y0), target_wcs, grid, sigma)
+    else:
+        out, weight = interpolated(planes, bad, grid, cut)
     data = out[0]
-    weight = np.abs(out[1]) if bad.any() else np.zeros(data.shape)
     mask = ~(weight < BAD_WEIGHT) | ~np.isfinite(data)
     per_area = _inverse_area(grid) * (_aliased(sigma) if sigma else 1.0)
     if variance is not None:
@@ -239,7 +239,7 @@ def _resampled(frame: Frame, source_wcs, target_wcs, grid: GridMap, cut: Window,
         variance = np.where(mask, np.nan, resampled * per_area / (1 - np.minimum(weight, BAD_WEIGHT)))
     data = np.where(mask, 0, data).astype(frame.data.dtype, copy=False)
     ratio = float(np.nanmedian(grid.area_ratio()))
-    gain = _gaussian_gain(sigma) if sigma else _spline_gain(grid, source_wcs, target_wcs) * ratio
+    gain = _gaussian_gain(sigma) if sigma else _spline_gain(grid) * ratio
     name = "adaptive" if sigma else "interpolation"
     return Resampled(data, variance, mask, target_wcs, frame.unit, name, (0.0, 0.0), ratio, gain)
 
@@ -252,30 +252,33 @@ def _constant(variance: np.ndarray | None, bad: np.ndarray) -> float | None:
     return float(good[0]) if (good == good[0]).all() else None
 
 
-def _reprojected(planes: np.ndarray, source_wcs, target_wcs, grid: GridMap, sigma: float) -> np.ndarray:
-    """Run reproject over a stack of planes, so that the coordinates are computed once."""
+def _averaged(
+    planes: list[np.ndarray], bad: np.ndarray, source_wcs, target_wcs, grid: GridMap, sigma: float
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Average the planes under a Gaussian; return them and the weight that bad pixels have."""
     # reproject brings dask along, which is slow to import.
-    from reproject import reproject_adaptive, reproject_interp
+    from reproject import reproject_adaptive
 
-    common = {
-        "shape_out": (len(planes), *grid.window.shape),
-        "return_footprint": False,
-        # The nodes have been checked forth and back; where all are well so is what lies between.
-        "roundtrip_coords": not grid.complete,
-    }
-    if not sigma:
-        return reproject_interp((planes, source_wcs), target_wcs, order=ORDER, **common)
-    return reproject_adaptive(
-        (planes, source_wcs),
+    if bad.any():
+        planes = [*planes, bad.astype(planes[0].dtype)]
+    # One call, so that the coordinates are computed once.
+    out = reproject_adaptive(
+        (np.stack(planes), source_wcs),
         target_wcs,
+        shape_out=(len(planes), *grid.window.shape),
+        return_footprint=False,
+        # The nodes have been checked forth and back; where all are well so is what lies between.
+        roundtrip_coords=not grid.complete,
         kernel="gaussian",
         kernel_width=2 * sigma,  # reproject's width is from -1 to +1 sigma
         sample_region_width=2 * REACH * sigma,
         conserve_flux=False,
         boundary_mode="ignore",
         despike_jacobian=not grid.complete,
-        **common,
     )
+    if not bad.any():
+        return list(out), np.zeros(grid.window.shape)
+    return list(out[:-1]), np.abs(out[-1])
 
 
 def _inverse_area(grid: GridMap) -> np.ndarray | float:
@@ -319,10 +322,10 @@ def _squared_weights() -> np.ndarray:
     )
 
 
-def _spline_gain(grid: GridMap, source_wcs, target_wcs) -> float:
+def _spline_gain(grid: GridMap) -> float:
     """Return the mean of sum_k w_jk^2 over a sample of whole target pixels."""
     x, y = np.meshgrid(*(np.unique(np.rint(np.linspace(0, n - 1, 24))) for n in grid.window.shape[::-1]))
     table = _squared_weights()
     phases = np.linspace(0, 1, table.size)
-    gains = [np.interp(v % 1, phases, table) for v in map_pixels(target_wcs, source_wcs, x, y)]
+    gains = [np.interp(v % 1, phases, table) for v in map_pixels(grid.target_wcs, grid.source_wcs, x, y)]
     return float(np.nanmean(gains[0] * gains[1]))
