@@ -17,7 +17,7 @@ from astropy.wcs import WCS, Sip
 from gwcs import coordinate_frames
 from scipy import ndimage
 
-from astroreg.align import Alignment, align
+from astroreg.align import Alignment, align, coarse
 from astroreg.align.passes import OWN
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag
@@ -482,7 +482,11 @@ def wide_pair():
 
 
 class TestCoarserPixels:
-    """Wide images begin with a pass on coarser pixels."""
+    """Wide images begin with a pass on coarser pixels; here images of 400 pixels are."""
+
+    @pytest.fixture(autouse=True)
+    def wide(self, monkeypatch):
+        monkeypatch.setattr(coarse, "SIDE", 130)
 
     @pytest.mark.parametrize("method", OWN)
     def test_one_pass_on_all_pixels_is_enough(self, method):
@@ -501,7 +505,7 @@ class TestCoarserPixels:
 
     def test_what_misleads_is_left_aside(self, monkeypatch):
         def misled(reference, image, **options):
-            if max(image.data.shape) < 300:
+            if max(image.data.shape) < 200:
                 return ShiftResult(shift=[25.0, 30.0], covariance=1e-4 * np.eye(2), n_pixels=100)
             return chi2_shift(reference, image, **options)
 
@@ -513,13 +517,13 @@ class TestCoarserPixels:
 
     def test_no_start_without_an_error(self, monkeypatch):
         def unsure(reference, image, **options):
-            small = max(image.data.shape) < 300
+            small = max(image.data.shape) < 200
             found = chi2_shift(reference, image, **options)
             return replace(found, covariance=np.eye(2)) if small else found
 
         monkeypatch.setattr(passes, "OWN", (unsure,))
         reference, image, _ = wide_pair()
-        # A coarser pixel of error would be two of the image.
+        # A coarser pixel of error would be three of the image.
         assert align(reference, image, method=unsure).passes[0].shift_error.max() < 0.1 * u.pixel
 
 

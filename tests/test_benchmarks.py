@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from astroreg import chi2_shift
+from astroreg import align, chi2_shift
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = ("time_", "timeraw_", "peakmem_")
@@ -45,7 +45,7 @@ def test_every_class_runs_with_its_smallest_parameters(folder):
     classes = [
         c for _, c in inspect.getmembers(registering, inspect.isclass) if c.__module__ == registering.__name__
     ]
-    assert {c.__name__ for c in classes} == {"Registering", "Inputs", "AllMethods", "Series"}
+    assert {c.__name__ for c in classes} == {"Registering", "Inputs", "AllMethods", "Series", "Aligning"}
     for cls in classes:
         assert len(cls.params) == len(cls.param_names)
         for values in combinations(cls.params):
@@ -87,6 +87,20 @@ def test_the_pairs_are_what_they_say(folder, scene, dtype):
     result = chi2_shift(*frames)
     assert result.ok
     assert (abs(result.shift - pairs.SHIFT * u.pixel) < 5 * result.shift_error).all()
+
+
+@pytest.mark.parametrize("rotation", [0, 20])
+def test_the_grids_are_what_they_say(folder, rotation):
+    pairs = folder("pairs")
+    reference, image = pairs.make_grids(128, rotation=rotation)
+    found = align(reference, image)
+    # What to add to coordinates that are too large by so many arcseconds, of which those of longitude are
+    # arcs at a declination of 20 degrees.
+    expected = -np.array(pairs.POINTING) * [np.cos(np.radians(20)), 1]
+    told = [v.to_value("arcsec") for v in (found.sky_correction.lon, found.sky_correction.lat)]
+    assert found.ok
+    assert np.all(np.abs(told - expected) < 5 * found.sky_correction.error.to_value("arcsec"))
+    assert (image.mask is None) == (rotation == 0)
 
 
 def test_masked_pixels_are_wild(folder):

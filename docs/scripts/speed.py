@@ -4,6 +4,7 @@
     OMP_NUM_THREADS=1 python docs/scripts/speed.py --memory --sizes 2048 4096
     OMP_NUM_THREADS=1 python docs/scripts/speed.py --growth              # chi2_shift, 256 to 8192
     OMP_NUM_THREADS=1 python docs/scripts/speed.py --series
+    OMP_NUM_THREADS=1 python docs/scripts/speed.py --grids               # align, 512 to 2048
 
 Each writes its rows into docs/data/speed.ecsv, from which docs/speed.rst is made, and leaves the others as
 they are. The machine should do nothing else. Times are medians over rounds in which every method has its
@@ -38,11 +39,11 @@ from astropy.table import Table
 from scipy import fft
 
 import astroreg
-from astroreg import Reference, chi2_shift, cross_correlation_shift, register_images, register_series
+from astroreg import Reference, align, chi2_shift, cross_correlation_shift, register_images, register_series
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
-from pairs import SCENES, make_pair  # noqa: E402
+from pairs import SCENES, make_grids, make_pair  # noqa: E402
 
 FILE = ROOT / "docs" / "data" / "speed.ecsv"
 FLOOR, PLAIN = "floor", "skimage phase_cross_correlation, plain"
@@ -54,9 +55,11 @@ MODULES = {
     "pystackreg": "pystackreg",
 }
 GROWTH = (256, 512, 1024, 2048, 4096, 8192)
+TURNED = {"shifted": 0.0, "turned": 20.0}  # grids, by degrees
+REPROJECT = {"reproject_interp": "bilinear", "reproject_interp, order 5": 5}
 SERIES = 12  # images against one reference
 KEYS = ("part", "scene", "size", "dtype", "method")
-FIGURES = ("floors", "plain", "milliseconds", "bytes", "gain")
+FIGURES = ("floors", "plain", "milliseconds", "bytes", "gain", "reproject")
 
 
 def floor(planes: dict) -> np.ndarray:
@@ -184,6 +187,25 @@ def _at_once(method, reference, image):
     list(register_series(reference, [image] * SERIES, method=method))
 
 
+def grids(options) -> list[dict]:
+    """Time `align` on grids that differ, beside one call of `reproject_interp` on the same images."""
+    from reproject import reproject_interp
+
+    rows = []
+    for n, dtype, (part, rotation) in itertools.product(options.sizes, options.dtypes, TURNED.items()):
+        reference, image = make_grids(n, dtype=dtype, rotation=rotation)
+        source = reference.data, reference.wcs
+        calls = {name: partial(align, reference, image, method=method) for name, method in OURS.items()}
+        for name, order in REPROJECT.items():
+            calls[name] = partial(reproject_interp, source, image.wcs, shape_out=(n, n), order=order)
+        spent = timed(calls, options.rounds)
+        for name, seconds in spent.items():
+            ratio = seconds / spent["reproject_interp"]
+            rows.append(_row(part, "uniform", n, dtype, name, reproject=ratio, milliseconds=1e3 * seconds))
+        _tell(rows, spent)
+    return rows
+
+
 def memory(options) -> list[dict]:
     """Measure the memory of all methods, each in a process of its own."""
     rows = []
@@ -250,7 +272,8 @@ def _tell(rows, names):
 
 def write(rows: list[dict], path: Path = FILE, *, workers: int = 1) -> None:
     """Write rows into the file, in place of those of the same part, kind, size, precision and method."""
-    old = [dict(zip(row.colnames, row)) for row in Table.read(path)] if path.exists() else []
+    unknown = dict.fromkeys(FIGURES, np.nan)
+    old = [unknown | dict(zip(row.colnames, row)) for row in Table.read(path)] if path.exists() else []
     merged = {tuple(str(row[key]) for key in KEYS): row for row in (*old, *rows)}
     order = lambda row: (row["part"], list(SCENES).index(row["scene"]), int(row["size"]), row["dtype"])  # noqa: E731
     table = Table(sorted(merged.values(), key=order))
@@ -270,7 +293,7 @@ def main() -> None:
         "--sizes",
         type=int,
         nargs="+",
-        help="pixels a side (default: 256 512 1024 2048; 256 to 8192 for --growth)",
+        help="pixels a side (default: 256 512 1024 2048; 256 to 8192 for --growth; from 512 for --grids)",
     )
     parser.add_argument("--dtypes", nargs="+", choices=("f8", "f4"), default=("f8", "f4"))
     parser.add_argument("--scenes", nargs="+", choices=SCENES, default=list(SCENES))
@@ -281,13 +304,14 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=FILE, help="default: %(default)s")
     part = parser.add_mutually_exclusive_group()
-    for chosen in (memory, growth, series):
+    for chosen in (memory, growth, series, grids):
         part.add_argument(
             f"--{chosen.__name__}", dest="part", action="store_const", const=chosen, default=times
         )
     part.add_argument("--alone", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    options.sizes = options.sizes or (GROWTH if options.part is growth else (256, 512, 1024, 2048))
+    usual = {growth: GROWTH, grids: (512, 1024, 2048)}.get(options.part, (256, 512, 1024, 2048))
+    options.sizes = options.sizes or usual
     if options.alone:
         alone(options)
     else:

@@ -141,6 +141,23 @@ class Series(FromSpeed):
         return _table(titles, rows)
 
 
+class Grids(FromSpeed):
+    """``.. speed-grids::`` has the time of `align` on different grids, in those of `reproject_interp`."""
+
+    def lines(self, table):
+        parts = {part: _part(table, part) for part in ("shifted", "turned")}
+        columns = sorted({(row["dtype"], int(row["size"])) for part in parts.values() for row in part})
+        rows = []
+        for part, mine in parts.items():
+            for name in dict.fromkeys(mine["method"]):
+                one = mine[mine["method"] == name]
+                found = {(row["dtype"], int(row["size"])): row["reproject"] for row in one}
+                ratios = (_number(found.get(column, np.nan), 2) for column in columns)
+                label = f"``align``, ``{name}``" if name in OURS else f"``{name}``"
+                rows.append((f"{part}: {label}", *ratios))
+        return _table(("grids", *(f"{dtype}, {n}" for dtype, n in columns)), rows)
+
+
 def slope(sizes, milliseconds) -> float:
     """Return the exponent a of ``time = c N**a``, N pixels in all, by least squares of the logarithms."""
     x, y = 2 * np.log(np.asarray(sizes, float)), np.log(np.asarray(milliseconds, float))
@@ -183,6 +200,6 @@ def _table(titles, rows):
 
 def setup(app):
     """Register the directives."""
-    for directive in (About, Scenes, Times, Costs, Memory, Growth, Series):
+    for directive in (About, Scenes, Times, Costs, Memory, Growth, Series, Grids):
         app.add_directive(f"speed-{directive.__name__.lower()}", directive)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 
-import astroreg
-from astroreg import AstroregWarning, Reference, chi2_shift, measure, register_series
+from reproject import reproject_interp
 
-from .pairs import make_pair
+import astroreg
+from astroreg import AstroregWarning, Reference, align, chi2_shift, measure, register_series
+
+from .pairs import make_grids, make_pair
 
 METHODS = ("chi2_shift", "register_images", "cross_correlation_shift")
 SIZES = (256, 1024, 2048)
@@ -100,3 +102,31 @@ class Series:
     def peakmem_reference(self, size, method):
         """Peak memory of the process, images and libraries included."""
         self.time_reference(size, method)
+
+
+class Aligning:
+    """Two images on different grids: `align`, and what it costs to bring one onto the grid of the other."""
+
+    params = ((1024, 2048), (0, 20), METHODS)
+    param_names = ("size", "rotation", "method")
+    timeout = 300
+
+    def setup(self, size, rotation, method):
+        """Make the pair, and load what is loaded at the first use."""
+        warnings.simplefilter("ignore", AstroregWarning)
+        self.method = getattr(astroreg, method)
+        align(*make_grids(64, rotation=rotation), method=self.method)
+        self.pair = make_grids(size, rotation=rotation)
+
+    def time_align(self, size, rotation, method):
+        """Time `align`."""
+        align(*self.pair, method=self.method)
+
+    def time_reproject(self, size, rotation, method):
+        """Time `reproject.reproject_interp`, which is bilinear unless told otherwise."""
+        reference, image = self.pair
+        reproject_interp((reference.data, reference.wcs), image.wcs, shape_out=image.data.shape)
+
+    def peakmem_align(self, size, rotation, method):
+        """Peak memory of the process, images and libraries included."""
+        align(*self.pair, method=self.method)

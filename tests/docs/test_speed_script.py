@@ -15,6 +15,7 @@ from astropy.table import Table
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "docs" / "scripts"
+PARTS = {"time", "memory", "growth", "series", "at once", "shifted", "turned"}
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,10 @@ def test_all_parts_run_on_small_images(speed):
         (name, part) for name in speed.OURS for part in ("series", "at once")
     ]
     assert all(row["gain"] > 0 for row in series)
+    grids = speed.grids(options())
+    assert [row["part"] for row in grids] == 5 * ["shifted"] + 5 * ["turned"]
+    assert [row["reproject"] for row in grids if row["method"] == "reproject_interp"] == [1, 1]
+    assert all(row["reproject"] > 0 for row in grids)
 
 
 @pytest.mark.skipif(
@@ -107,8 +112,8 @@ def test_rows_replace_their_like(speed, tmp_path):
 def test_the_file_of_the_page_is_complete(speed):
     table = Table.read(speed.FILE)
     assert {"astroreg", "numpy", "peers", "cores", "workers", "series"} <= set(table.meta)
-    assert set(table["part"]) == {"time", "memory", "growth", "series", "at once"}
-    for part in ("time", "memory", "series", "at once"):
+    assert set(table["part"]) == PARTS
+    for part in PARTS - {"growth"}:
         assert set(speed.OURS) <= set(table["method"][table["part"] == part])
     for row in table[table["part"] == "time"]:
         assert row["floors"] > 0 and row["milliseconds"] > 0
@@ -126,14 +131,14 @@ def test_the_tables_hold_what_the_file_holds(page):
     lines = page.Times.lines(SimpleNamespace(arguments=["uniform", "f8"]), table)
     start = lines.index("   * - ``chi2_shift``")
     assert lines[start + 1].startswith(f"     - {plain['floors']:.1f}")
-    for directive in (page.About, page.Scenes, page.Costs, page.Memory, page.Growth, page.Series):
+    for directive in (page.About, page.Scenes, page.Costs, page.Memory, page.Growth, page.Series, page.Grids):
         assert directive.lines(SimpleNamespace(arguments=[]), table)
 
 
 def test_a_part_that_is_missing_is_said(page):
     table = Table.read(page.FILE)
     left = table[table["part"] == "growth"]
-    for directive in (page.Costs, page.Memory, page.Series):
+    for directive in (page.Costs, page.Memory, page.Series, page.Grids):
         assert directive.lines(SimpleNamespace(arguments=[]), left) == ["*Not measured yet.*"]
     assert page.Times.lines(SimpleNamespace(arguments=["masks", "f4"]), left) == ["*Not measured yet.*"]
 
