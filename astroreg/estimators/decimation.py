@@ -24,6 +24,7 @@ _REACH = 6  # coarser pixels beyond its own that one looks at: seven thousandths
 _STRIP = 16  # coarser pixels that one matrix makes along an axis
 _TILE = (64, 512)  # coarser pixels made at once: what they take stays in the processor's memory
 _WORTH_THREADS = 1 << 23  # pixels: threads get in each other's way as often as they help
+_BLOCKS = 64  # pixels: a multiple of the sides of the blocks from which holes are filled, but the largest
 _IN_MEMORY = 1 << 15  # values that an array in between holds, which so stays in the processor's memory
 DROPPED = 2  # coarser pixels at each edge, which look beyond it
 GOOD_SHARE = 0.75  # of a block's pixels: the others are filled from their neighbours
@@ -133,14 +134,27 @@ def fill_bad(values: np.ndarray, bad: np.ndarray) -> None:
     beside = near.copy()
     beside[:, 1:] |= near[:, :-1]
     beside[:, :-1] |= near[:, 1:]
-    # Along one axis far faster than np.nonzero of two.
-    y, x = np.divmod(np.flatnonzero(bad & beside), bad.shape[1])
-    around = np.indices((3, 3)).reshape(2, 1, -1) - 1
-    j, i = (np.clip(n[:, None] + d, 0, m - 1) for n, d, m in zip((y, x), around, bad.shape, strict=True))
-    good = ~bad[j, i]
-    values[y, x] = np.where(good, values[j, i], 0).sum(1, dtype=float) / good.sum(1)
+    # Along one axis all of this is far faster than along two.
+    ny, nx = bad.shape
+    at = np.flatnonzero(bad & beside)
+    y, x = np.divmod(at, nx)
+    flat, good = values.reshape(-1), ~bad.reshape(-1)
+    total, count = np.zeros(at.size), np.zeros(at.size)
+    for row in (np.clip(y + d, 0, ny - 1) * nx for d in (-1, 0, 1)):
+        for column in (np.clip(x + d, 0, nx - 1) for d in (-1, 0, 1)):
+            known = good.take(row + column)
+            total += np.where(known, flat.take(row + column), 0)
+            count += known
+    values[y, x] = total / count
     if not beside.all():
-        _fill_from_blocks(values, beside)
+        part = _around(~beside)
+        _fill_from_blocks(values[part], beside[part])
+
+
+def _around(wanted):
+    """Return the part of an array that holds all that is wanted and something else, from whole blocks on."""
+    lines = (np.flatnonzero(wanted.any(axis)) for axis in (1, 0))
+    return tuple(slice(max(0, n[0] - 1) // _BLOCKS * _BLOCKS, n[-1] + 2) for n in lines)
 
 
 def _fill_from_blocks(values, known):

@@ -95,7 +95,10 @@ def may_share_pattern(reference: np.ndarray, image: np.ndarray) -> bool:
     height = sharpness[2, 2]
     beside = max(sharpness[1, 2], sharpness[3, 2], sharpness[2, 1], sharpness[2, 3])
     sharp = height > _SUSPECT / np.sqrt(inner.size) and beside < _SHARPER_THAN_A_BEAM * height
-    return bool(sharp or (np.minimum(*(_above_neighbours(x) for x in (a, b))) > _OUTLIER).any())
+    if sharp:
+        return True
+    stands_out = _above_neighbours(a) > _OUTLIER
+    return bool(stands_out.any() and (stands_out & (_above_neighbours(b) > _OUTLIER)).any())
 
 
 def _above_neighbours(values):

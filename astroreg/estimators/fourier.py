@@ -105,6 +105,7 @@ class FourierGrid:
         ny, nx = self.shape
         self.ky = fft.fftfreq(ny)[:, None].astype(self.dtype)
         self.kx = fft.rfftfreq(nx)[None, :].astype(self.dtype)
+        self._patch = 0.0, ()  # reach and waves of the last patch
 
     @property
     def workers(self) -> int:
@@ -203,10 +204,17 @@ class FourierGrid:
         the cost is that of the samples asked for, whatever their spacing. In the precision of `spectrum`;
         Nyquist terms are taken as cosines.
         """
-        rows = _ramp(self.ky.ravel(), np.asarray(y, float)[:, None])
+        return self._seen(spectrum, *self._waves(x, y, spectrum.dtype))
+
+    def _waves(self, x, y, dtype):
+        """Return the waves of all frequencies at some x, and those at some y, transposed."""
         columns = _ramp(self.kx.ravel()[:, None], np.asarray(x, float)) * self.multiplicity.T
-        own = spectrum.dtype
-        seen = in_one_thread(in_one_thread(spectrum, columns.astype(own)).T, rows.astype(own).T).T
+        rows = _ramp(self.ky.ravel(), np.asarray(y, float)[:, None])
+        return columns.astype(dtype), rows.astype(dtype).T
+
+    def _seen(self, spectrum, columns, rows):
+        """Return the content of a spectrum where the waves are known."""
+        seen = in_one_thread(in_one_thread(spectrum, columns).T, rows).T
         return seen.real / (self.shape[0] * self.shape[1])
 
     def patch(self, spectrum: np.ndarray, reach: float):
@@ -219,12 +227,15 @@ class FourierGrid:
         """
         # A wave of phase p over the reach needs some e p / 2 + 12 terms for twelve digits.
         nodes, inverse = _interpolation(int(np.ceil(1.4 * np.pi * reach)) + 12)
-        values = self.sample(spectrum.astype(complex), nodes * reach, nodes * reach)
-        coefficients = inverse @ values @ inverse.T
+        known, waves = self._patch
+        if known != reach:
+            waves = self._waves(nodes * reach, nodes * reach, complex)
+            self._patch = reach, waves
+        coefficients = inverse @ self._seen(spectrum.astype(complex), *waves) @ inverse.T
 
         def evaluate(x, y):
-            rows, columns = (_polynomials(np.asarray(q) / reach, nodes.size) for q in (y, x))
-            return rows @ coefficients @ columns.T
+            both = _polynomials(np.concatenate([y, x]) / reach, nodes.size)
+            return both[: len(y)] @ coefficients @ both[len(y) :].T
 
         return evaluate
 

@@ -7,7 +7,7 @@ import numpy as np
 from astroreg.estimators.fourier import FourierGrid
 
 _REACH = 1.5  # pixels around zero that are searched
-_FIRST_FACTOR = 10  # samples a pixel of the first stage, at most
+_FACTOR = 15  # samples a pixel of the first stage, and by which every other one is finer, at most
 
 
 def upsampled_peak(cross: np.ndarray, grid: FourierGrid, upsample_factor: int) -> np.ndarray:
@@ -33,7 +33,7 @@ def upsampled_peak(cross: np.ndarray, grid: FourierGrid, upsample_factor: int) -
     of the one before, so that the cost does not grow with the square of the factor; the matrix product is
     made once.
     """
-    stride = max(1, round(upsample_factor / _FIRST_FACTOR))
+    stride = max(1, round(upsample_factor / _FACTOR))
     best = np.zeros(2, int)
     reach = int(np.ceil(_REACH * upsample_factor / stride)) * stride
     farthest = (reach + 3 * stride) / upsample_factor
@@ -44,7 +44,7 @@ def upsampled_peak(cross: np.ndarray, grid: FourierGrid, upsample_factor: int) -
         best = best + _highest(content(x, y), steps)
         if stride == 1:
             return best / upsample_factor
-        reach, stride = 2 * stride, max(1, round(stride / _FIRST_FACTOR))
+        reach, stride = 2 * stride, max(1, round(stride / _FACTOR))
 
 
 def _highest(surface, steps):
