@@ -43,8 +43,10 @@ def interpolated(
         is more than 8 source pixels away along an axis.
     """
     filters = [_coefficients(plane) for plane in planes]
-    weights = _coefficients(bad.astype(np.float32)) if bad.any() else bad
-    near = scipy.ndimage.maximum_filter(bad.view(np.uint8), 2 * REACH + 1)
+    weights, near = bad, bad.view(np.uint8)
+    if bad.any():
+        weights = _coefficients(bad.astype(np.float32))
+        near = scipy.ndimage.maximum_filter(near, 2 * REACH + 1)
     out = [np.empty(grid.window.shape, plane.dtype) for plane in planes]
     weight = np.empty(grid.window.shape, np.float32)
 
