@@ -390,7 +390,7 @@ class GridMap:
         """
         ys, xs = (np.arange(n, dtype=float) for n in self.window.shape)
         ys, xs = ys[rows] + self.window.y0, xs + self.window.x0
-        if self._is_smooth:
+        if self.is_smooth:
             return self._by_spline(xs, ys)
         x, y = np.meshgrid(xs, ys)
         if not self.complete:
@@ -399,8 +399,8 @@ class GridMap:
         return tuple(np.asarray(v, float) for v in pixel_to_pixel(self.target_wcs, self.source_wcs, x, y))
 
     @cached_property
-    def _is_smooth(self) -> bool:
-        """Whether the spline is right in the middle of every cell between nodes."""
+    def is_smooth(self) -> bool:
+        """Whether a spline through the nodes is right, to 1e-5 pixel, in the middle of every cell."""
         if not self.complete:
             return False
         xs, ys = ((nodes[1:] + nodes[:-1]) / 2 for nodes in (self.node_x, self.node_y))

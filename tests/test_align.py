@@ -486,7 +486,7 @@ class TestCoarserPixels:
 
     @pytest.fixture(autouse=True)
     def wide(self, monkeypatch):
-        monkeypatch.setattr(coarse, "SIDE", 130)
+        monkeypatch.setattr(coarse, "SIDE", 120)
 
     @pytest.mark.parametrize("method", OWN)
     def test_one_pass_on_all_pixels_is_enough(self, method):
@@ -514,6 +514,31 @@ class TestCoarserPixels:
         found = align(reference, image, method=misled)
         assert found.ok and np.abs(found.passes[0].shift).max() < 20 * u.pixel
         assert misplaced(found.corrected.wcs, true, (400, 420)) < 4.3 * found.sky_correction.error.max()
+
+    def test_a_start_as_wrong_as_the_rest_is_no_restlessness(self, monkeypatch):
+        # Where the pointing was right, what the coarser pixels found is their own error, and so is the rest.
+        reference, image, true = wide_pair()
+        image = NDData(image.data, uncertainty=image.uncertainty, unit=image.unit, wcs=true)
+        error = align(reference, image).shift_error.value.min()
+
+        def shaken(reference, image, **options):
+            found = chi2_shift(reference, image, **options)
+            # Twice a quarter of three pixels to a coarser one: one and a half errors of all pixels.
+            small = max(image.data.shape) < 200
+            return replace(found, shift=found.shift + 0.25 * error * u.pixel) if small else found
+
+        monkeypatch.setattr(passes, "OWN", (shaken,))
+        found = align(reference, image, method=shaken)
+        start, rest = (one.shift / found.shift_error for one in found.passes)
+        assert found.ok and 0.5 < np.abs(rest).max() < 2 and np.abs(start).max() < 4
+
+    def test_a_strip_of_a_reference(self):
+        # Too thin for coarser pixels: as it is without them.
+        _, image, _ = wide_pair()
+        strip = tan_wcs((40, 430), centre=CENTRE, pixel_scale=1 * u.arcsec, rotation=45 * u.deg)
+        thin = reference_of(strip, (40, 430), noise=0.2)
+        found, slowly = (align(thin, image, method=m) for m in (chi2_shift, functools.partial(chi2_shift)))
+        assert np.array_equal(found.shift, slowly.shift, equal_nan=True) and found.flags == slowly.flags
 
     def test_no_start_without_an_error(self, monkeypatch):
         def unsure(reference, image, **options):

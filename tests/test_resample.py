@@ -1,5 +1,6 @@
 """Resampling an image onto another grid: values, masks, variances, and the noise that is left."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -149,6 +150,16 @@ class TestPlaces:
         x, y = grid.places(slice(None))
         assert 0 < np.isnan(x).sum() < x.size and np.array_equal(np.isnan(x), np.isnan(y))
         assert np.allclose(x[np.isfinite(x)], expected[0][np.isfinite(x)], atol=1e-9)
+
+    def test_the_filters_of_warnings_are_left_alone(self, monkeypatch):
+        monkeypatch.setattr(spline, "BAND", 500)
+        source = tan_wcs((40, 40), centre=CENTRE, pixel_scale=1 * u.arcmin, projection="SIN")
+        target = tan_wcs((90, 101), centre=CENTRE, pixel_scale=1 * u.deg, projection="ZEA")
+        frame = white(np.random.default_rng(2), source, (40, 40))
+        before = list(warnings.filters)
+        for _ in range(3):
+            resample_to(frame, target, (90, 101), algorithm="interpolation")
+        assert warnings.filters == before
 
     @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
     def test_values_are_those_of_reproject(self, target):

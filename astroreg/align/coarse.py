@@ -13,10 +13,13 @@ from astroreg.grids import GridMap, Window
 from astroreg.inputs import Frame
 from astroreg.resample.coarser import on_coarser_pixels
 from astroreg.results import ShiftResult
+from astroreg.tiles.start import good_part
 
 __all__ = ["coarse_frames", "in_pixels", "is_a_start"]
 
 SIDE = 192  # coarser pixels along the shorter side of what both see, at least
+WORTH = 3  # pixels along the side of a coarser one below which passes on them cost as much as one on all
+LEAST = 48  # coarser pixels along the shorter side of the reference, which may lie askew
 SAME_GRID = 1e-4  # pixels; a mapping this close to a translation needs no resampling
 SURE = 0.5  # pixels: largest error of a start from which the passes on all pixels find what is left
 HARMLESS = ShiftFlag.BAD_CHI2 | ShiftFlag.NOISE_ESTIMATED
@@ -36,18 +39,23 @@ def coarse_frames(reference: Frame, image: Frame) -> tuple[Frame, Frame, int] | 
         On coarser pixels, of about the same size on the sky.
     block : int
         Pixels of the image along the side of a coarser one.
-        None instead of all where nothing has to be resampled, or what both see is small.
+        None instead of all where nothing has to be resampled, what both see is small, or
+        the reference is a strip.
     """
     whole = Window.of_shape(image.shape)
+    if min(whole.shape) < WORTH * SIDE or not image.valid.any():
+        return None
     grid = GridMap(reference.wcs, image.wcs, whole)
     if grid.translation(SAME_GRID) is not None:
         return None
-    block = min(footprint(reference, image.wcs, whole, 0).shape) // SIDE
-    if block < 2:
+    block = min((good_part(image) & footprint(reference, image.wcs, whole, 0)).shape) // SIDE
+    if block < WORTH:
         return None
     # Reference pixels a pixel of the image; where its pixels are the larger ones they are left as they are.
     stretch = float(np.sqrt(np.prod(grid.stretches())))
     of_reference = max(1, round(block * stretch)) if np.isfinite(stretch) else 1
+    if min(reference.shape) < LEAST * of_reference:
+        return None
     return on_coarser_pixels(reference, of_reference), on_coarser_pixels(image, block), block
 
 

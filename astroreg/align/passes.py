@@ -37,7 +37,7 @@ from astroreg.tiles.flags import FieldFlag, describe_field
 __all__ = ["align"]
 
 STILL = 0.1  # of its error: a residual shift below this does not matter
-LEFT = 0.05  # of what a pass finds that it leaves to the next one, where stars are 1.2 pixels wide or wider
+LEFT = 0.05  # of what a pass finds that it leaves to the next one, where stars are 1.5 pixels wide or wider
 COARSE_PASSES = 2  # coarser pixels do not sample well, which the second mends
 STILL_PIXELS = 0.001
 REMAINDER = 4.0  # pixels: as far as the passes after the first look
@@ -228,6 +228,7 @@ class _Run:
         self.kind, self.roll, self.gains = kind, roll, gains
         self.wcs = self.image.wcs
         self.passes: tuple[ShiftResult, ...] = ()
+        self.coarse_passes, self.still = 0, False
         self.pivot = ((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2)
         self.total = np.zeros(2) * u.pixel
 
@@ -252,7 +253,7 @@ class _Run:
         log.debug("align, on pixels %d times coarser: %r", block, result)
         if not is_a_start(result):
             return False
-        self.passes += (result,)
+        self.passes, self.coarse_passes = (result,), 1
         self.pivot = tuple(float(v) for v in map_pixels(image.wcs, self.image.wcs, *run.pivot))
         self._correct(result.shift.to_value(u.pixel))
         return True
@@ -279,7 +280,8 @@ class _Run:
             return False
         self.pivot = pair.pivot
         self._correct(result.shift.to_value(u.pixel))
-        return not _still(replace(result, shift=LEFT * result.shift), STILL, STILL_PIXELS)
+        self.still = _still(result, STILL, STILL_PIXELS, LEFT)
+        return not self.still
 
     def _mask_pattern(self) -> None:
         """Mask the hot pixels that both frames share, before the resampling moves those of the reference."""
@@ -314,11 +316,18 @@ class _Run:
         correction = SkyCorrection.from_shift(self.image.wcs, self.total, pivot_pixel=self.pivot)
         self.wcs = correct_wcs(self.image.wcs, correction, kind=self.kind, roll=self.roll)
 
+    def _settled(self) -> bool:
+        """Whether passes that were not let end by themselves have left little to come, as far as is known."""
+        whole = self.passes[self.coarse_passes :]
+        if len(whole) > 1:
+            return _converging(*whole[-2:])
+        return not self.coarse_passes or _still(whole[-1], RESTLESS, STILL_PIXELS, LEFT)
+
     def result(self, flags: ShiftFlag) -> Alignment:
         """Put the passes together."""
         last = self.passes[-1]
         flags |= last.flags
-        if len(self.passes) > 1 and last.ok and not _settled(*self.passes[-2:]):
+        if last.ok and not self.still and not self._settled():
             flags |= ShiftFlag.NOT_CONVERGED
         if np.hypot(*self.total.value) > self.options.get("max_shift", np.inf):
             flags |= ShiftFlag.AT_SEARCH_BOUND
@@ -338,20 +347,19 @@ class _Run:
         )
 
 
-def _settled(before: ShiftResult, last: ShiftResult) -> bool:
+def _converging(before: ShiftResult, last: ShiftResult) -> bool:
     """Whether further passes would move the image by less than half an error.
 
-    Resampling an undersampled reference changes its sharp features, so that a pass finds some five sixths of
-    what is left: the passes shrink like a geometric series, of which ``q / (1 - q)`` of the last is to come.
+    Resampling a reference of stars a pixel wide changes its sharp features, so that a pass finds some five
+    sixths of what is left: the passes shrink like a geometric series, of which ``q / (1 - q)`` of the last is
+    to come.
     """
     ratio = float(np.linalg.norm(last.shift.value) / max(np.linalg.norm(before.shift.value), 1e-300))
-    if ratio >= 1:
-        return _still(last, RESTLESS, STILL_PIXELS)
-    return _still(replace(last, shift=last.shift * ratio / (1 - ratio)), RESTLESS, STILL_PIXELS)
+    return _still(last, RESTLESS, STILL_PIXELS, ratio / (1 - ratio) if ratio < 1 else 1.0)
 
 
-def _still(result: ShiftResult, sigmas: float, pixels: float) -> bool:
-    """Whether a residual shift is below so many sigmas or so many pixels, along both axes."""
-    shift = np.abs(result.shift.to_value(u.pixel))
+def _still(result: ShiftResult, sigmas: float, pixels: float, share: float) -> bool:
+    """Whether a share of a residual shift is below so many sigmas or so many pixels, along both axes."""
+    shift = share * np.abs(result.shift.to_value(u.pixel))
     error = result.shift_error.to_value(u.pixel)
     return bool(np.all(shift <= np.maximum(sigmas * np.nan_to_num(error), pixels)))

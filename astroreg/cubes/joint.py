@@ -13,7 +13,7 @@ import numpy as np
 
 from astroreg.estimators.alignment import Aligner
 from astroreg.estimators.chi_squared import ChiSquaredStep
-from astroreg.estimators.correlation import Peak, Surface, correlation_surface, peak_at, rival_of
+from astroreg.estimators.correlation import Peak, Surface, climbs_out, correlation_surface, peak_at, rival_of
 from astroreg.estimators.covariance import correlation_length, empirical_scatter, sandwich
 from astroreg.estimators.equations import Equations
 from astroreg.estimators.overlap import Overlap, Plane, make_overlap
@@ -88,13 +88,13 @@ def joint_search(
     allowed = first.overlap >= min_overlap
     if max_shift is not None:
         allowed &= np.hypot(first.x, first.y[:, None]) <= max_shift
+    everywhere = Surface(first.x, first.y, rho[0], score, first.overlap)
     score = np.where(allowed & (score > 0), score, -np.inf)
     trials = int(allowed.sum())
     if not np.isfinite(score.max(initial=-np.inf)):
         return JointPeaks(None, None, False, trials)
     best = np.unravel_index(int(np.argmax(score)), score.shape)
-    near = allowed[max(0, best[0] - 1) : best[0] + 2, max(0, best[1] - 1) : best[1] + 2]
-    at_bound = bool(not near.all() or near.size < 9) and not periodic
+    at_bound = climbs_out(everywhere, allowed, best) and not periodic
     # For the peaks' records; a correlation coefficient of all pairs together has no use.
     joint = Surface(first.x, first.y, rho[0], score, first.overlap)
     return JointPeaks(peak_at(joint, score, best), rival_of(joint, score, best), at_bound, trials)

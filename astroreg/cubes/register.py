@@ -259,7 +259,8 @@ class CubeFit:
             return flags | (ShiftFlag.NO_OVERLAP if peaks.trials == 0 else ShiftFlag.NO_SIGNAL)
         if not self.false_alarm < _FALSE_ALARM:
             return flags | ShiftFlag.NO_SIGNAL
-        if peaks.at_bound:
+        beyond = how.max_shift is not None and np.hypot(*fit.shift) > how.max_shift
+        if peaks.at_bound or beyond:
             flags |= ShiftFlag.AT_SEARCH_BOUND
         if peaks.peak.overlap < min(_SMALL_OVERLAP * how.min_overlap, 0.5):
             flags |= ShiftFlag.SMALL_OVERLAP

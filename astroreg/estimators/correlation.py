@@ -216,7 +216,7 @@ def coarse_shift(
     return Coarse(
         peak_at(surface, score, best),
         rival_of(surface, score, best),
-        at_bound=_climbs_out(surface, allowed, best) and not periodic,
+        at_bound=climbs_out(surface, allowed, best) and not periodic,
         fixed_pattern=bool(pattern or aside),
         set_aside=bool(aside),
         trials=trials,
@@ -224,7 +224,7 @@ def coarse_shift(
     )
 
 
-def _climbs_out(surface: Surface, allowed: np.ndarray, best) -> bool:
+def climbs_out(surface: Surface, allowed: np.ndarray, best) -> bool:
     """Return whether the score may go on rising from the best shift to one that is not allowed."""
     j, i = best
     near = np.s_[max(0, j - 1) : j + 2, max(0, i - 1) : i + 2]

@@ -147,7 +147,7 @@ def _search_on_blocks(reference, image, block, how):
     """Return the search made on blocks of one size, in pixels of the images."""
     small = [pyramid.coarse(block) for pyramid in (reference, image)]
     # The block nearest to an allowed shift is half a block away at the most, along both axes.
-    limit = None if how.max_shift is None else how.max_shift / block + (np.sqrt(0.5) if block > 1 else 0)
+    limit = None if how.max_shift is None else how.max_shift / block + np.sqrt(0.5)
     bounds = {"max_shift": limit, "min_overlap": how.min_overlap, "periodic": how.periodic}
     coarse = coarse_shift(*small, **bounds)
     if coarse.set_aside:

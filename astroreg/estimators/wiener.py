@@ -128,7 +128,10 @@ def _solved(prior, information, sides):
 
     banded = prior.copy()
     banded[-1] += information + _FAINT
-    return dpbsv(banded, sides)[1]
+    _, solution, failed = dpbsv(banded, sides)
+    if failed:
+        raise np.linalg.LinAlgError("the precision of the filter is not positive definite")
+    return solution
 
 
 def _prior(k):

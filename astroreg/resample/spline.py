@@ -57,8 +57,14 @@ def interpolated(
             _evaluated(values, places, result[rows])
         weight[rows] = _weight(weights, near, places)
 
-    with ThreadPoolExecutor(threads_at_hand()) as pool:
-        list(pool.map(work, _bands(grid.window.shape)))
+    bands = _bands(grid.window.shape)
+    if grid.is_smooth:
+        with ThreadPoolExecutor(threads_at_hand()) as pool:
+            list(pool.map(work, bands))
+    else:
+        # Projections are asked with warnings held back, which no two threads may do at a time.
+        for rows in bands:
+            work(rows)
     return out, weight
 
 

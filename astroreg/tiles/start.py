@@ -18,7 +18,7 @@ from astroreg.inputs import Frame
 from astroreg.resample import resample_to
 from astroreg.tiles.plane import TangentPlane
 
-__all__ = ["Start", "find_start"]
+__all__ = ["Start", "find_start", "good_part"]
 
 SIDE = 48  # blocks along the longer side of the image
 STEP = 1.5  # blocks, at the middle of the sides
@@ -76,7 +76,7 @@ def find_start(
     Start
         The identity, with a score of 0, where nothing matches.
     """
-    seen = _good_part(image)
+    seen = good_part(image)
     ny, nx = seen.shape
     block = max(1, -(-max(ny, nx) // SIDE))
     reach = max(nx, ny) // 2 if limit is None else min(limit, 2 * max(nx, ny))
@@ -104,8 +104,19 @@ def find_start(
     return _searched(score, STEP / (max(nx, ny) / block / 2)) if turning else score(0.0, 0.0)
 
 
-def _good_part(image: Frame) -> Window:
-    """Return the smallest window that holds all good pixels."""
+def good_part(image: Frame) -> Window:
+    """Return the smallest window that holds all good pixels.
+
+    Parameters
+    ----------
+    image : Frame
+        With a good pixel at least.
+
+    Returns
+    -------
+    Window
+        In its pixels.
+    """
     rows, columns = (np.flatnonzero(image.valid.any(axis=axis)) for axis in (1, 0))
     return Window(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 

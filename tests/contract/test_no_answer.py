@@ -92,6 +92,11 @@ def test_a_shift_within_the_bound_is_not_at_it(method, length, angle, bound):
     assert result.ok and np.all(np.abs(result.shift.value - shift) < 5 * result.shift_error.value)
 
 
+def test_the_nearest_whole_shift_may_be_beyond_the_bound(method):
+    pair = simulate_pair((90, 90), shift=(1.55, 0.6), snr=20, rng=3)
+    assert method(pair.reference, pair.image, max_shift=1.7).ok
+
+
 @pytest.mark.parametrize("bound", [1, 3.3, 8])
 def test_a_shift_a_little_beyond_the_bound_is_told(method, bound):
     # Along the diagonal, 1.27 times as far as allowed.

@@ -54,6 +54,8 @@ def test_more_trials_more_chance():
     pair = simulate_pair((48, 52), shift=(1.3, -0.8), snr=0.4, rng=3)
     radii = (4, 20)
     few, many = (false_alarm(pair.reference, pair.image, max_shift=r) for r in radii)
-    trials = [sum(x * x + y * y <= r * r for x in range(-r, r + 1) for y in range(-r, r + 1)) for r in radii]
+    # Of the shifts within the radius none is farther than half a pixel, along both axes, from a whole one.
+    reach = [r + np.sqrt(0.5) for r in radii]
+    trials = [sum(np.hypot(x, y) <= r for x in range(-21, 22) for y in range(-21, 22)) for r in reach]
     assert abs(many / few / (trials[1] / trials[0]) - 1) < 0.05
     assert many < 0.01
