@@ -240,9 +240,7 @@ class ChiSquaredStep:
             if equations.aligned is aligned:
                 known_at = aligner.fraction
                 error = np.sqrt(np.abs(np.diag(equations.covariance(equations.scatter))[:2]))
-            # To a first step the bias of gaps is of no account.
-            bias = np.zeros(2) if guess else None
-            equations = replace(equations, value=self.left_sides(aligned, spectrum, bias), aligned=aligned)
+            equations = replace(equations, value=self.left_sides(aligned, spectrum), aligned=aligned)
             if not np.isfinite(equations.value).all():
                 break
             step = equations.step()
@@ -262,16 +260,14 @@ class ChiSquaredStep:
                 aligner.predict(sky, centre, spectrum)
         return equations, last <= _ACCEPTED
 
-    def left_sides(
-        self, aligned: Aligned, spectrum: np.ndarray, bias: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Return the equations' values, less those of the gaps, from the transform of the mean sky alone."""
+    def left_sides(self, aligned: Aligned, spectrum: np.ndarray) -> np.ndarray:
+        """Return the equations' values from the transform of the mean sky, without its templates."""
         grid, weighted = self.aligner.grid, self.weighted_residual(aligned)
         cross = weighted.conj()
         cross *= self.aligner.filter
         cross *= spectrum
         product, (across, along) = grid.sums(cross)
-        x, y = np.array([across, along]) - (self._gap_bias() if bias is None else bias)
+        x, y = np.array([across, along]) - self._gap_bias()
         return np.array([x, y, product, weighted[0, 0].real])
 
     def _move(self, step, centre):
