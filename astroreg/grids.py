@@ -408,12 +408,15 @@ class GridMap:
         spline_x, spline_y = self._by_spline(xs, ys)
         return bool(np.all(np.hypot(spline_x - x, spline_y - y) < SMOOTH))
 
+    @cached_property
+    def _splines(self) -> list:
+        """Functions from x, and from y, to the weights of the nodes along that axis."""
+        spline = scipy.interpolate.make_interp_spline
+        return [spline(nodes, np.eye(NODES), k=DEGREE) for nodes in (self.node_x, self.node_y)]
+
     def _by_spline(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the places of the pixels of a grid of columns and rows."""
-        columns, rows = (
-            scipy.interpolate.make_interp_spline(nodes, np.eye(NODES), k=DEGREE)(at)
-            for nodes, at in ((self.node_x, x), (self.node_y, y))
-        )
+        columns, rows = (spline(at) for spline, at in zip(self._splines, (x, y), strict=True))
         return tuple(rows @ values @ columns.T for values in (self.x, self.y))
 
     def translation(self, tolerance: float | None = None) -> tuple[float, float] | None:

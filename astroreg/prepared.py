@@ -26,7 +26,7 @@ from astroreg.inputs import Frame, parse_boundary, parse_choice, parse_fraction,
 from astroreg.memory import memory_limit, memory_share, require_memory
 from astroreg.results import DeltaChi2Map, RivalPeak, ShiftResult
 
-__all__ = ["Options", "PreparedPair", "chi2_flag", "prepare", "rival_flag"]
+__all__ = ["Options", "PreparedPair", "bound_flag", "chi2_flag", "prepare", "rival_flag"]
 
 # A match that unrelated images would give more often than this is no match.
 _FALSE_ALARM = 1e-3
@@ -267,10 +267,8 @@ class PreparedPair:
             return flags | (ShiftFlag.NO_OVERLAP if empty else ShiftFlag.NO_SIGNAL)
         if not outcome.false_alarm < _FALSE_ALARM:
             flags |= ShiftFlag.NO_SIGNAL
-        longest = self.options.search.max_shift
-        beyond = longest is not None and np.hypot(*(outcome.block * fit.shift)) > longest
-        if coarse.at_bound or beyond:
-            flags |= ShiftFlag.AT_SEARCH_BOUND
+        found = outcome.block * fit.shift
+        flags |= bound_flag(found, self.options.search.max_shift, at_bound=coarse.at_bound)
         if coarse.fixed_pattern:
             flags |= ShiftFlag.FIXED_PATTERN
         if coarse.peak.overlap < min(_SMALL_OVERLAP * self.options.search.min_overlap, 0.5):
@@ -287,6 +285,12 @@ class PreparedPair:
         if self.empirical:
             return flags
         return flags | chi2_flag(fit.chi2, fit.n_pixels - fit.n_parameters, fit.scatter_ratio)
+
+
+def bound_flag(shift: np.ndarray, longest: float | None, *, at_bound: bool) -> ShiftFlag:
+    """Return ``AT_SEARCH_BOUND`` where the search ended at its bound, or the fit beyond it, else no flag."""
+    beyond = longest is not None and np.hypot(*shift) > longest
+    return ShiftFlag.AT_SEARCH_BOUND if at_bound or beyond else ShiftFlag(0)
 
 
 def rival_flag(peak: Peak, rival: Peak | None) -> ShiftFlag:

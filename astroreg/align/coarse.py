@@ -12,6 +12,7 @@ from astroreg.flags import ShiftFlag
 from astroreg.grids import GridMap, Window
 from astroreg.inputs import Frame
 from astroreg.resample.coarser import on_coarser_pixels
+from astroreg.resample.resampling import FRACTION
 from astroreg.results import ShiftResult
 from astroreg.tiles.start import good_part
 
@@ -20,7 +21,6 @@ __all__ = ["coarse_frames", "in_pixels", "is_a_start"]
 SIDE = 192  # coarser pixels along the shorter side of what both see, at least
 WORTH = 3  # pixels along the side of a coarser one below which passes on them cost as much as one on all
 LEAST = 48  # coarser pixels along the shorter side of the reference, which may lie askew
-SAME_GRID = 1e-4  # pixels; a mapping this close to a translation needs no resampling
 SURE = 0.5  # pixels: largest error of a start from which the passes on all pixels find what is left
 HARMLESS = ShiftFlag.BAD_CHI2 | ShiftFlag.NOISE_ESTIMATED
 
@@ -46,7 +46,7 @@ def coarse_frames(reference: Frame, image: Frame) -> tuple[Frame, Frame, int] | 
     if min(whole.shape) < WORTH * SIDE or not image.valid.any():
         return None
     grid = GridMap(reference.wcs, image.wcs, whole)
-    if grid.translation(SAME_GRID) is not None:
+    if grid.translation(FRACTION) is not None:
         return None
     block = min((good_part(image) & footprint(reference, image.wcs, whole, 0)).shape) // SIDE
     if block < WORTH:

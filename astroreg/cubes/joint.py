@@ -88,15 +88,14 @@ def joint_search(
     allowed = first.overlap >= min_overlap
     if max_shift is not None:
         allowed &= np.hypot(first.x, first.y[:, None]) <= max_shift
-    everywhere = Surface(first.x, first.y, rho[0], score, first.overlap)
+    # For the peaks' records; a correlation coefficient of all pairs together has no use.
+    joint = Surface(first.x, first.y, rho[0], score, first.overlap)
     score = np.where(allowed & (score > 0), score, -np.inf)
     trials = int(allowed.sum())
     if not np.isfinite(score.max(initial=-np.inf)):
         return JointPeaks(None, None, False, trials)
     best = np.unravel_index(int(np.argmax(score)), score.shape)
-    at_bound = climbs_out(everywhere, allowed, best) and not periodic
-    # For the peaks' records; a correlation coefficient of all pairs together has no use.
-    joint = Surface(first.x, first.y, rho[0], score, first.overlap)
+    at_bound = climbs_out(joint, allowed, best) and not periodic
     return JointPeaks(peak_at(joint, score, best), rival_of(joint, score, best), at_bound, trials)
 
 

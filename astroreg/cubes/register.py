@@ -23,7 +23,7 @@ from astroreg.estimators.overlap import Plane, make_overlap
 from astroreg.exceptions import AstroregWarning
 from astroreg.flags import ShiftFlag, describe
 from astroreg.methods import chi2_shift
-from astroreg.prepared import chi2_flag, rival_flag
+from astroreg.prepared import bound_flag, chi2_flag, rival_flag
 from astroreg.results import RivalPeak, ShiftResult
 
 __all__ = ["CubeFit", "register_cube", "searched"]
@@ -259,9 +259,7 @@ class CubeFit:
             return flags | (ShiftFlag.NO_OVERLAP if peaks.trials == 0 else ShiftFlag.NO_SIGNAL)
         if not self.false_alarm < _FALSE_ALARM:
             return flags | ShiftFlag.NO_SIGNAL
-        beyond = how.max_shift is not None and np.hypot(*fit.shift) > how.max_shift
-        if peaks.at_bound or beyond:
-            flags |= ShiftFlag.AT_SEARCH_BOUND
+        flags |= bound_flag(fit.shift, how.max_shift, at_bound=peaks.at_bound)
         if peaks.peak.overlap < min(_SMALL_OVERLAP * how.min_overlap, 0.5):
             flags |= ShiftFlag.SMALL_OVERLAP
         if not fit.converged:

@@ -157,7 +157,7 @@ def resample_to(
     cut, width = _source_cut(frame, grid, algorithm)
     if cut.empty:
         return _uncovered(frame, target_wcs, target.shape)
-    return _resampled(frame, source_wcs, target_wcs, grid, cut, width)
+    return _resampled(frame, grid, cut, width)
 
 
 def _two_sizes(shape: tuple[int, int]) -> tuple[int, int]:
@@ -218,7 +218,7 @@ def _source_cut(frame: Frame, grid: GridMap, algorithm: str) -> tuple[Window, fl
     return needed.grown(reach) & array.grown(border), sigma
 
 
-def _resampled(frame: Frame, source_wcs, target_wcs, grid: GridMap, cut: Window, sigma: float) -> Resampled:
+def _resampled(frame: Frame, grid: GridMap, cut: Window, sigma: float) -> Resampled:
     """Fill, resample data, bad weight and variance with the same weights, and blank."""
     bad = cut.cut(np.zeros(frame.data.shape, bool) if frame.mask is None else frame.mask, True)
     planes = [fill_bad(np.where(bad, 0, cut.cut(frame.data, 0)), bad)]
@@ -227,7 +227,7 @@ def _resampled(frame: Frame, source_wcs, target_wcs, grid: GridMap, cut: Window,
     if variance is not None and level is None:
         planes.append(fill_bad(np.where(bad, 0, variance), bad, smooth=False))
     if sigma:
-        out, weight = _averaged(planes, bad, shifted_wcs(source_wcs, cut.x0, cut.y0), target_wcs, grid, sigma)
+        out, weight = _averaged(planes, bad, grid, cut, sigma)
     else:
         out, weight = interpolated(planes, bad, grid, cut)
     data = out[0]
@@ -241,7 +241,7 @@ def _resampled(frame: Frame, source_wcs, target_wcs, grid: GridMap, cut: Window,
     ratio = float(np.nanmedian(grid.area_ratio()))
     gain = _gaussian_gain(sigma) if sigma else _spline_gain(grid) * ratio
     name = "adaptive" if sigma else "interpolation"
-    return Resampled(data, variance, mask, target_wcs, frame.unit, name, (0.0, 0.0), ratio, gain)
+    return Resampled(data, variance, mask, grid.target_wcs, frame.unit, name, (0.0, 0.0), ratio, gain)
 
 
 def _constant(variance: np.ndarray | None, bad: np.ndarray) -> float | None:
@@ -253,7 +253,7 @@ def _constant(variance: np.ndarray | None, bad: np.ndarray) -> float | None:
 
 
 def _averaged(
-    planes: list[np.ndarray], bad: np.ndarray, source_wcs, target_wcs, grid: GridMap, sigma: float
+    planes: list[np.ndarray], bad: np.ndarray, grid: GridMap, cut: Window, sigma: float
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Average the planes under a Gaussian; return them and the weight that bad pixels have."""
     # reproject brings dask along, which is slow to import.
@@ -263,8 +263,8 @@ def _averaged(
         planes = [*planes, bad.astype(planes[0].dtype)]
     # One call, so that the coordinates are computed once.
     out = reproject_adaptive(
-        (np.stack(planes), source_wcs),
-        target_wcs,
+        (np.stack(planes), shifted_wcs(grid.source_wcs, cut.x0, cut.y0)),
+        grid.target_wcs,
         shape_out=(len(planes), *grid.window.shape),
         return_footprint=False,
         # The nodes have been checked forth and back; where all are well so is what lies between.

@@ -134,9 +134,7 @@ class Series(FromSpeed):
         rows = []
         for part, name in itertools.product(parts, OURS):
             mine = parts[part][parts[part]["method"] == name]
-            found = {(row["dtype"], int(row["size"])): row["gain"] for row in mine}
-            gains = (_number(found.get(column, np.nan), 2) for column in columns)
-            rows.append((f"{kinds[part]}, ``{name}``", *gains))
+            rows.append((f"{kinds[part]}, ``{name}``", *_cells(mine, columns, "gain")))
         titles = (f"{table.meta['series']} images", *(f"{dtype}, {n}" for dtype, n in columns))
         return _table(titles, rows)
 
@@ -151,10 +149,8 @@ class Grids(FromSpeed):
         for part, mine in parts.items():
             for name in dict.fromkeys(mine["method"]):
                 one = mine[mine["method"] == name]
-                found = {(row["dtype"], int(row["size"])): row["reproject"] for row in one}
-                ratios = (_number(found.get(column, np.nan), 2) for column in columns)
                 label = f"``align``, ``{name}``" if name in OURS else f"``{name}``"
-                rows.append((f"{part}: {label}", *ratios))
+                rows.append((f"{part}: {label}", *_cells(one, columns, "reproject")))
         return _table(("grids", *(f"{dtype}, {n}" for dtype, n in columns)), rows)
 
 
@@ -177,6 +173,12 @@ def _ratios(rows):
         return "–"
     plain = rows["plain"][0]
     return _number(rows["floors"][0]) + (f" ({_number(plain, 2)})" if np.isfinite(plain) else "")
+
+
+def _cells(rows, columns, figure):
+    """Return one figure of one method for every (precision, size)."""
+    found = {(row["dtype"], int(row["size"])): row[figure] for row in rows}
+    return [_number(found.get(column, np.nan), 2) for column in columns]
 
 
 def _number(value, digits=1):

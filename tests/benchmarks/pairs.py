@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.nddata import NDData, StdDevUncertainty
-from astropy.wcs import WCS
 from scipy import fft
+
+from astroreg.simulation import tan_wcs
 
 SHIFT = (3.37, -5.81)
 SNR = 10.0  # of the emission's rms in a pixel
 INDEX, FWHM = 3.0, 2.5  # of the power spectrum; of the beam in pixel
+CENTRE = SkyCoord(10 * u.deg, 20 * u.deg)
 POINTING = (3, -2)  # arcsec, which are pixels, by which the WCS of the image on another grid is wrong
 MARGIN = 16  # the sky repeats itself beyond this many pixels outside of the images
 SCENES = {
@@ -72,18 +76,6 @@ def make_pair(n: int, *, dtype: str = "f8", scene: str = "uniform", seed: int = 
     return frames[0], frames[1]
 
 
-def sky_wcs(n: int, rotation: float = 0.0) -> WCS:
-    """Return a gnomonic projection of pixels of one arcsecond, turned by so many degrees."""
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
-    wcs.wcs.crval = 10, 20
-    wcs.wcs.crpix = [(n + 1) / 2] * 2
-    cosine, sine = np.cos(np.radians(rotation)), np.sin(np.radians(rotation))
-    wcs.wcs.cd = np.array([[-cosine, sine], [sine, cosine]]) / 3600
-    wcs.wcs.set()
-    return wcs
-
-
 def make_grids(n: int, *, dtype: str = "f8", rotation: float = 0.0, seed: int = 0) -> tuple[NDData, NDData]:
     """Return reference and image on grids that are turned, the image's WCS wrong by `POINTING`.
 
@@ -93,16 +85,16 @@ def make_grids(n: int, *, dtype: str = "f8", rotation: float = 0.0, seed: int = 
 
     rng = np.random.default_rng(seed)
     sky, _ = sky_pair(n, rng)
-    claimed = sky_wcs(n, rotation)
+    wcs, claimed = (tan_wcs((n, n), centre=CENTRE, rotation=angle * u.deg) for angle in (0, rotation))
     seen = sky
     if rotation:
-        seen = reproject_interp((sky, sky_wcs(n)), claimed, shape_out=(n, n), order=5, return_footprint=False)
+        seen = reproject_interp((sky, wcs), claimed, shape_out=(n, n), order=5, return_footprint=False)
     claimed.wcs.crval = claimed.wcs.crval + np.array(POINTING) / 3600
     frames = []
-    for values, wcs in ((sky, sky_wcs(n)), (seen, claimed)):
+    for values, own in ((sky, wcs), (seen, claimed)):
         bad = ~np.isfinite(values)
         sigma = uncertainty(n, "uniform", dtype)
         data = (np.where(bad, 0, values) + rng.standard_normal((n, n), dtype="f4") * sigma).astype(dtype)
         attached = StdDevUncertainty(sigma, copy=False)
-        frames.append(NDData(data, uncertainty=attached, mask=bad if bad.any() else None, wcs=wcs))
+        frames.append(NDData(data, uncertainty=attached, mask=bad if bad.any() else None, wcs=own))
     return frames[0], frames[1]
