@@ -154,7 +154,7 @@ def shifted_wcs(wcs, x0: int, y0: int):
     return _regridded(wcs, (x0, y0))
 
 
-def binned_wcs(wcs, block: int, *, first: int = 0):
+def binned_wcs(wcs, block: int):
     """Return the WCS of blocks of ``block x block`` pixels of an image, counted from a corner of it.
 
     Parameters
@@ -163,15 +163,13 @@ def binned_wcs(wcs, block: int, *, first: int = 0):
         With two pixel axes.
     block : int
         Pixels a side.
-    first : int, optional
-        Blocks that are left out along both axes before the first one (default 0).
 
     Returns
     -------
     APE-14 WCS
         High level.
     """
-    return _regridded(wcs, (first * block + (block - 1) / 2,) * 2, block)
+    return _regridded(wcs, ((block - 1) / 2,) * 2, block)
 
 
 def _regridded(wcs, origin: tuple[float, float], step: int = 1):

@@ -237,7 +237,7 @@ class PreparedPair:
             "dof": float(fit.n_pixels - fit.n_parameters),
             "correlation": fit.correlation,
             "overlap": block**2 * fit.n_pixels / smaller,
-            "n_pixels": block**2 * fit.n_pixels,
+            "n_pixels": round(block**2 * fit.n_pixels),
         }
 
     def _flux_of(self, fit: Fit) -> tuple[float, float, float, float]:

@@ -2,7 +2,8 @@
 
 A block average lets structure between the pixels through, folded, and damps what it keeps: at two pixels a
 block a tenth of the information on the shift is gone. Meyer's low-pass (1985) keeps what is below its flank
-and leaves white noise white, because its square, folded, is one; a smooth flank makes a short kernel.
+and leaves white noise white, because its square, folded, is one; a smooth flank makes a short kernel. A
+coarser pixel may be a whole number of pixels and a half a side.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from math import ceil
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -18,20 +20,36 @@ from numpy.lib.stride_tricks import as_strided
 from astroreg.estimators.fourier import ONE_THREAD, threads_at_hand
 from astroreg.estimators.overlap import Plane
 
-ROLL_OFF = 0.3  # width of the flank, in units of the coarser pixels' sampling frequency
+ROLL_OFF = 0.16  # width of the flank, in units of the coarser pixels' sampling frequency
 CLEAN = 0.5 * (1 - ROLL_OFF)  # cycles a coarser pixel: up to here nothing has folded over
-_REACH = 6  # coarser pixels beyond its own that one looks at: seven thousandths of its noise are farther
+_REACH = 10  # coarser pixels beyond its own that one looks at: 1e-5 of its noise is farther
 _STRIP = 16  # coarser pixels that one matrix makes along an axis
-_TILE = (64, 512)  # coarser pixels made at once: what they take stays in the processor's memory
+_TILE = (64, 1024)  # coarser pixels made at once: what they take stays in the processor's memory
 _WORTH_THREADS = 1 << 23  # pixels: threads get in each other's way as often as they help
 _BLOCKS = 64  # pixels: a multiple of the sides of the blocks from which holes are filled, but the largest
 _IN_MEMORY = 1 << 15  # values that an array in between holds, which so stays in the processor's memory
-DROPPED = 2  # coarser pixels at each edge, which look beyond it
 GOOD_SHARE = 0.75  # of a block's pixels: the others are filled from their neighbours
 
 
-def block_sums(array: np.ndarray, block: int) -> np.ndarray:
+def _shared_sums(array, block, axis):
+    """Return the sums over so many lines and a half along an axis: two blocks share the line between them."""
+    whole, shape = int(block), list(array.shape)
+    shape[axis] = int(shape[axis] // block)
+    out = np.empty(shape)
+    lines, sums = np.moveaxis(array, axis, 0), np.moveaxis(out, axis, 0)
+    for first in (0, 1):
+        own = sums[first::2]
+        of_pairs = [lines[i :: int(2 * block)][: len(own)] for i in range(2 * whole + 1)]
+        np.multiply(of_pairs[whole], 0.5, out=own)
+        for line in of_pairs[whole + 1 :] if first else of_pairs[:whole]:
+            own += line
+    return out
+
+
+def block_sums(array: np.ndarray, block: float) -> np.ndarray:
     """Return the sums over blocks, in double precision, left-over rows and columns dropped."""
+    if block % 1:
+        return _shared_sums(_shared_sums(array, block, 0), block, 1)
     ny, nx = array.shape[0] // block, array.shape[1] // block
     rows = array[: ny * block, : nx * block].reshape(ny, block, nx * block).sum(1, dtype=float)
     out = rows[:, ::block].copy()
@@ -40,30 +58,39 @@ def block_sums(array: np.ndarray, block: int) -> np.ndarray:
     return out
 
 
-def amplitude(k: np.ndarray, block: int) -> np.ndarray:
+def amplitude(k: np.ndarray, block: float) -> np.ndarray:
     """Return the low-pass at frequencies k (cycles a pixel) for coarser pixels of `block` pixels."""
     flank = np.clip((np.abs(k) * block - 0.5 * (1 - ROLL_OFF)) / ROLL_OFF, 0, 1)
     return np.cos(0.5 * np.pi * flank**2 * (3 - 2 * flank))
 
 
+def _kernel(distance, block):
+    """Return the low-pass at distances in pixels, the integral of its cosines over flat part and flank."""
+    bounds = np.array([0, 1 - ROLL_OFF, 1 + ROLL_OFF]) / (2 * block)
+    nodes, shares = np.polynomial.legendre.leggauss(8 * (1 + 2 * _REACH))
+    kernel = np.zeros(distance.shape)
+    for low, high in pairwise(bounds):
+        k = 0.5 * (low + high + (high - low) * nodes)
+        kernel += np.cos(2 * np.pi * distance[:, None] * k) @ (shares * (high - low) * amplitude(k, block))
+    return np.where(np.abs(distance) < (_REACH + 0.5) * block, kernel, 0)
+
+
 @lru_cache(maxsize=32)
 def _weights(block, dtype):
     """Return the weights of the pixels around and in a strip in each of its coarser pixels, a row each."""
-    length = (1 + 2 * _REACH) * block
-    distance = np.arange(length) - 0.5 * (length - 1)
-    # The kernel is the integral of the amplitude's cosines, over its flat part and over its flank.
-    bounds = np.array([0, 1 - ROLL_OFF, 1 + ROLL_OFF]) / (2 * block)
-    nodes, shares = np.polynomial.legendre.leggauss(8 * (1 + 2 * _REACH))
-    kernel = 0
-    for low, high in pairwise(bounds):
-        k = 0.5 * (low + high + (high - low) * nodes)
-        kernel = kernel + np.cos(2 * np.pi * distance[:, None] * k) @ (
-            shares * (high - low) * amplitude(k, block)
-        )
-    kernel /= kernel.sum()
-    out = np.zeros((_STRIP, (_STRIP + 2 * _REACH) * block), dtype)
-    for i, row in enumerate(out):
-        row[i * block : i * block + kernel.size] = kernel
+    out = np.zeros((_STRIP, int((_STRIP + 2 * _REACH) * block)), dtype)
+    # Of blocks of a pixel and a half, say, every second one stands alike among the pixels.
+    phases = 2 if block % 1 else 1
+    for i in range(phases):
+        distance = np.arange(out.shape[1]) - ((_REACH + i + 0.5) * block - 0.5)
+        kernel = _kernel(distance, block)
+        kernel /= kernel.sum()
+        # A kernel between the pixels is not cut off alike on both sides: a slope stays where it is.
+        lever = kernel**2 * distance
+        kernel -= (kernel @ distance) / (lever @ distance) * lever
+        kernel /= kernel.sum()
+        for j in range(i, _STRIP, phases):
+            out[j] = np.roll(kernel, int((j - i) * block))
     return out
 
 
@@ -71,7 +98,7 @@ def _along_columns(array, block):
     """Return the coarser pixels along the first axis of what has `_REACH` of them around it."""
     weights = _weights(block, array.dtype)
     length, width = weights.shape[1], array.shape[1]
-    (down, across), step = array.strides, _STRIP * block
+    (down, across), step = array.strides, int(_STRIP * block)
     # Strips overlap: views of the same pixels.
     count = 1 + (len(array) - length) // step
     strips = as_strided(array, (count, length, width), (step * down, down, across), writeable=False)
@@ -84,44 +111,48 @@ def _along_columns(array, block):
     return out.reshape(-1, width)
 
 
-def low_passed(tile: np.ndarray, block: int) -> np.ndarray:
+def low_passed(tile: np.ndarray, block: float) -> np.ndarray:
     """Return every `block`-th sample, on either axis, of the low-passed `tile`.
 
     Parameters
     ----------
     tile : `numpy.ndarray`
-        Its sides are 12 coarser pixels more than a multiple of 16.
-    block : int
-        Pixels a side of a coarser pixel.
+        Its sides are 20 coarser pixels more than a multiple of 16.
+    block : float
+        Pixels a side of a coarser pixel, a multiple of one half.
 
     Returns
     -------
     `numpy.ndarray`
-        Six coarser pixels narrower at every edge than the tile. A constant is left as it is; white noise
+        Ten coarser pixels narrower at every edge than the tile. A constant is left as it is; white noise
         stays white, its variance divided by ``block**2``.
     """
     return _along_columns(_along_columns(tile, block).T, block).T
 
 
-def _mirrored(length, first, n):
-    """Return which of `length` pixels stand at the n from `first` on, mirrored at the edges."""
-    at = np.arange(first, first + n) % (2 * length)
-    return np.minimum(at, 2 * length - 1 - at)
+def _go_on(lines, start, block):
+    """Fill the lines from `start` on as those before it came: turned about the end of what is known.
+
+    About the centre of the outermost coarser pixel, that is, whose mean hides the noise of one line.
+    """
+    own = min(ceil(block), start)
+    count = min(start - own, len(lines) - start)
+    # A line as far behind that centre as one before it.
+    turned = lines[start - own - count : start - own][::-1]
+    np.subtract(2 * lines[start - own : start].mean(0), turned, out=lines[start : start + count])
+    # Farther than any coarser pixel looks.
+    lines[start + count :] = lines[start + count - 1]
 
 
-def _extended(values, corner, shape):
-    """Return a window on `values` that begins at `corner`, mirrored beyond their edges."""
-    if values.shape == tuple(shape):
-        return values
-    out = np.empty(shape, values.dtype)
-    rows, columns = (slice(-c, n - c) for c, n in zip(corner, values.shape, strict=True))
-    out[rows, columns] = values
-    across, down = (_mirrored(*x) for x in zip(values.shape[::-1], corner[::-1], shape[::-1], strict=True))
-    for beyond in (slice(0, columns.start), slice(columns.stop, None)):
-        out[rows, beyond] = values[:, across[beyond]]
-    for beyond in (slice(0, rows.start), slice(rows.stop, None)):
-        out[beyond] = out[rows][down[beyond]]
-    return out
+def _continue(tile, inside, block):
+    """Continue in place the part of a tile that is known beyond its edges."""
+    rows, columns = inside
+    # Lines of both axes as rows; the columns first, so that the corners are filled.
+    for lines, known in ((tile[rows].T, columns), (tile, rows)):
+        if known.stop < len(lines):
+            _go_on(lines[known.start :], known.stop - known.start, block)
+        if known.start > 0:
+            _go_on(lines[::-1], len(lines) - known.start, block)
 
 
 def fill_bad(values: np.ndarray, bad: np.ndarray) -> None:
@@ -178,41 +209,45 @@ class Flux:
     factor: float = 1.0
 
 
-def in_standard_units(values: np.ndarray, flux: Flux, dtype) -> np.ndarray:
-    """Return standardised values in the precision `dtype`, computed in their own."""
+def in_standard_units(values: np.ndarray, flux: Flux, out: np.ndarray) -> None:
+    """Put standardised values, computed in their own precision, into `out`."""
     own = values.dtype.newbyteorder("=") if values.dtype.kind == "f" else np.dtype(float)
-    out = np.empty(values.shape, dtype)
     rows = max(1, _IN_MEMORY // max(1, values.shape[1]))
     for first in range(0, len(values), rows):
         band = slice(first, first + rows)
         centred = np.subtract(values[band], own.type(flux.offset), dtype=own)
         np.multiply(centred, own.type(1 / flux.factor), out=out[band], casting="same_kind")
-    return out
 
 
 def _tile_of(plane, flux, dtype, block, corner, shape, periodic):
     """Return the coarser pixels of one tile whose first is `corner`."""
-    first = tuple((c - _REACH) * block for c in corner)
-    size = tuple((-(-n // _STRIP) * _STRIP + 2 * _REACH) * block for n in shape)
+    first = tuple(int((c - _REACH) * block) for c in corner)
+    size = tuple(int((-(-n // _STRIP) * _STRIP + 2 * _REACH) * block) for n in shape)
+    tile, inside = np.empty(size, dtype), (np.s_[:], np.s_[:])
     if periodic:
         window = np.ix_(*(np.arange(c, c + n) % m for c, n, m in zip(first, size, plane.shape, strict=True)))
     else:
-        window = tuple(slice(max(0, c), max(0, c + n)) for c, n in zip(first, size, strict=True))
-    values = in_standard_units(plane.data[window], flux, dtype)
+        window = tuple(
+            slice(max(0, c), min(c + n, m)) for c, n, m in zip(first, size, plane.shape, strict=True)
+        )
+        inside = tuple(slice(w.start - c, w.stop - c) for c, w in zip(first, window, strict=True))
+    in_standard_units(plane.data[window], flux, tile[inside])
     if plane.good is not None:
-        fill_bad(values, ~plane.good[window])
-    return low_passed(_extended(values, [min(0, c) for c in first], size), block)[: shape[0], : shape[1]]
+        fill_bad(tile[inside], ~plane.good[window])
+    if not periodic:
+        _continue(tile, inside, block)
+    return low_passed(tile, block)[: shape[0], : shape[1]]
 
 
-def decimated(plane: Plane, block: int, flux: Flux, dtype, *, periodic: bool = False) -> Plane:
+def decimated(plane: Plane, block: float, flux: Flux, dtype, *, periodic: bool = False) -> Plane:
     """Return an image in standard units on pixels `block` times coarser.
 
     Parameters
     ----------
     plane : Plane
         The image; if `periodic`, its sides are multiples of `block`.
-    block : int
-        Pixels a side of a coarser pixel.
+    block : float
+        Pixels a side of a coarser pixel, a multiple of one half.
     flux : Flux
         The standardisation.
     dtype : dtype
@@ -223,12 +258,11 @@ def decimated(plane: Plane, block: int, flux: Flux, dtype, *, periodic: bool = F
     Returns
     -------
     Plane
-        Two coarser pixels narrower at every edge than the image, unless `periodic`. Made in tiles, so that a
+        What is left over of a coarser pixel at the upper edges is dropped. Made in tiles, so that a
         memory-mapped image is not read as a whole.
     """
     dtype = np.dtype(dtype)
-    edge = 0 if periodic else DROPPED
-    shape = tuple(n // block - 2 * edge for n in plane.shape)
+    shape = tuple(int(n // block) for n in plane.shape)
     out = np.empty(shape, dtype)
     corners = [
         (row, column) for row in range(0, shape[0], _TILE[0]) for column in range(0, shape[1], _TILE[1])
@@ -240,9 +274,11 @@ def decimated(plane: Plane, block: int, flux: Flux, dtype, *, periodic: bool = F
 
     def make(corner):
         tile = tuple(slice(c, c + n) for c, n in zip(corner, _TILE, strict=True))
-        part, first = out[tile], [c + edge for c in corner]
-        part[...] = _tile_of(plane, flux, dtype, block, first, part.shape, periodic)
-        pixels = tuple(slice(c * block, (c + n) * block) for c, n in zip(first, part.shape, strict=True))
+        part = out[tile]
+        part[...] = _tile_of(plane, flux, dtype, block, corner, part.shape, periodic)
+        pixels = tuple(
+            slice(int(c * block), ceil((c + n) * block)) for c, n in zip(corner, part.shape, strict=True)
+        )
         count = block**2 if good is None else block_sums(plane.good[pixels], block)
         if good is not None:
             good[tile] = count >= GOOD_SHARE * block**2

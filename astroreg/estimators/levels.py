@@ -60,7 +60,8 @@ def block_average(plane: Plane, block: int) -> Plane:
 
 def standardised(plane: Plane, flux: Flux, dtype) -> Plane:
     """Return the plane in standard units, in the precision `dtype`."""
-    data = in_standard_units(plane.data, flux, dtype)
+    data = np.empty(plane.shape, dtype)
+    in_standard_units(plane.data, flux, data)
     variance = plane.variance / flux.factor / flux.factor
     return Plane(
         data, variance.astype(dtype, copy=False) if np.ndim(variance) else float(variance), plane.good
@@ -85,7 +86,7 @@ class Pyramid:
         self.dtype = np.dtype(plane.data.dtype if plane.data.dtype == np.float32 else np.float64)
         if self.noise > _SINGLE:
             self.dtype = np.dtype(np.float32)
-        self._fine: dict[int, Plane] = {}
+        self._fine: dict[float, Plane] = {}
         self._coarse: dict[int, Plane] = {}
 
     @property
@@ -104,7 +105,7 @@ class Pyramid:
             variance = float(np.percentile(positive, 1)) if positive.size else 0.0
         return float(np.sqrt(variance)) / self.flux.factor
 
-    def fine(self, block: int) -> Plane:
+    def fine(self, block: float) -> Plane:
         """Return the image on pixels `block` times coarser that hold all they can of it."""
         if block not in self._fine:
             self._fine[block] = (

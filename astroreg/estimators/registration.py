@@ -16,7 +16,7 @@ from astroreg.estimators.equations import Fit
 from astroreg.estimators.fixed_pattern import may_share_pattern, shared_outliers
 from astroreg.estimators.levels import Pyramid
 from astroreg.estimators.overlap import MARGIN, Overlap, Plane, make_overlap, overlap_extent
-from astroreg.estimators.survey import complete_block, survey
+from astroreg.estimators.survey import border, complete_block, survey
 
 _FEWEST_PIXELS = 16  # fewer usable pixels than this determine nothing
 _RECENTRE = 0.55  # beyond this fraction of a pixel the whole-pixel shift is chosen anew
@@ -75,9 +75,9 @@ class Outcome:
         The canvas of the fit.
     false_alarm : float
         Probability that unrelated images would match as well.
-    block : int
+    block : float
         Pixels a side of the blocks on which the fit was made: its lengths are in blocks.
-    complete : int
+    complete : float
         Pixels a side of the largest blocks that hold all that the images tell; less than `block` for want of
         memory.
     """
@@ -86,8 +86,8 @@ class Outcome:
     coarse: Coarse
     overlap: Overlap | None = field(default=None, repr=False)
     false_alarm: float = float("nan")
-    block: int = 1
-    complete: int = 1
+    block: float = 1
+    complete: float = 1
 
 
 # Aligner -> an object with fit(empirical=...)
@@ -185,8 +185,8 @@ class Level:
 
     Attributes
     ----------
-    block : int
-        Pixels a side of the coarser pixels of the fit.
+    block : float
+        Pixels a side of the coarser pixels of the fit, a multiple of one half.
     start : `numpy.ndarray`
         (x, y) in pixels of the images.
     profile : tuple of `numpy.ndarray` or None
@@ -195,7 +195,7 @@ class Level:
         Mean of the low-pass where the images' information is.
     """
 
-    block: int
+    block: float
     start: np.ndarray
     profile: tuple[np.ndarray, np.ndarray] | None = None
     clarity: float = 0.0
@@ -203,16 +203,15 @@ class Level:
 
 def _level(reference: Pyramid, image: Pyramid, coarse: Coarse, how: Search) -> Level:
     """Choose the resolution of the fit, and where it begins."""
-    sides = min(*reference.shape, *image.shape)
+    sides = tuple(map(min, reference.shape, image.shape))
     start = summit(coarse) if coarse.block == 1 else coarse.peak.shift
-    if sides < _LARGE or coarse.set_aside:
+    if min(sides) < _LARGE or coarse.set_aside:
         return Level(1, start)
     found = survey(reference, image, start, coarse.block)
     if found is None:
         return Level(1, _fitted_on_blocks(reference, image, coarse, how) if coarse.block > _FINE else start)
-    block = complete_block(found, sides)
-    if how.periodic and any(n % block for n in image.shape):
-        block = 1
+    beside = border((reference, image), periodic=how.periodic)
+    block = complete_block(found, sides, beside, periodic=how.periodic)
     k, h, _ = found.spectra.rings()
     return Level(block, found.shift, (block * k, h), found.spectra.clarity)
 
@@ -254,7 +253,7 @@ def _fit_at(reference, image, level, refiner, how, *, empirical=False):
 
 def bytes_needed(reference: Pyramid, image: Pyramid, level: Level) -> float:
     """Return the bytes at the peak of a fit."""
-    shapes = [tuple(n // level.block for n in p.shape) for p in (reference, image)]
+    shapes = [tuple(int(n // level.block) for n in p.shape) for p in (reference, image)]
     extent = overlap_extent(*shapes, np.rint(level.start / level.block).astype(int))
     arrays = _ARRAYS + _ARRAYS_OF_NOISE * any(np.ndim(p.plane.variance) for p in (reference, image))
     item = np.result_type(reference.dtype, image.dtype).itemsize

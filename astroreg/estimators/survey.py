@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from astroreg.estimators.decimation import CLEAN, GOOD_SHARE, block_sums, fill_bad
+from astroreg.estimators.decimation import CLEAN, GOOD_SHARE, amplitude, block_sums, fill_bad
 from astroreg.estimators.fourier import fourier_grid
 from astroreg.estimators.overlap import Plane, overlap_extent
 from astroreg.estimators.taylor import taylor_peak
@@ -24,9 +24,17 @@ _TRIALS = 5  # times that the windows are brought together again
 _ASTRAY = 1.5  # blocks that a search on them may be wrong
 _HIGH = 0.4  # cycles a pixel
 _LEAST = 0.01  # of a frequency: an image may be white
-_COMPLETE = 0.97  # of the information: an error larger by 1.5 per cent is the same error
+_COMPLETE = 0.96  # of the information: an error larger by 2 per cent is the same error
+# Power of the sky, in units of the noise of coarser pixels, that may not move with the rest: what they show
+# at a wrong frequency; what edges and holes make wrong, in the mean over all pixels, of structure finer than
+# so many cycles a coarser pixel. The limits are where such structure begins to show in the shifts.
+_FOLDED = 0.03
+_CONTINUED, _EDGES = 0.05, 100.0
+_FILLED, _RIMS = 0.1, 1.0
+_HOLE = 4  # pixels: holes of twice as many a side are not filled well
+_NEIGHBOURS = [(np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])]
 _SMALLEST = 128  # coarser pixels a side: an image is not made smaller than this
-_BLOCKS = (16, 12, 10, 8, 6, 5, 4, 3, 2)  # tried in this order
+_BLOCKS = (16, 12, 10, 8, 7, 6, 5, 4, 3.5, 3, 2.5, 2, 1.5)  # tried in this order
 
 
 @dataclass(frozen=True)
@@ -193,19 +201,74 @@ def _retained(windows, block):
     return coarse / fine if fine > 0 else 0.0
 
 
-def complete_block(found: Survey, sides: int) -> int:
+def _beyond(spectra, block, limit):
+    """Return the power of the sky beyond `limit` cycles a coarser pixel, in units of their noise."""
+    grid = spectra.grid
+    kx, ky = (np.abs(k.ravel()) for k in (grid.kx, grid.ky))
+    passed = grid.multiplicity * np.outer(*(amplitude(k, block) ** 2 for k in (ky, kx)))
+    inside = np.outer(*(k * block <= limit for k in (ky, kx)))
+    sky = float((passed * spectra.cross.real)[~inside].sum(dtype=float))
+    # At the highest frequencies there is hardly anything else.
+    high = np.hypot(kx, ky[:, None]) > _HIGH
+    noise = float(spectra.noise[high].mean(dtype=float)) * float(passed.sum(dtype=float))
+    return sky / noise if noise > 0 else np.inf
+
+
+@dataclass(frozen=True)
+class Border:
+    """How much of the images stands beside what is guessed, pixels along it for every pixel.
+
+    Attributes
+    ----------
+    edges : float
+        Beside an edge, beyond which the image is continued.
+    rims : float
+        Beside a large hole, which is filled with less care.
+    """
+
+    edges: float = 0.0
+    rims: float = 0.0
+
+
+def border(pyramids, *, periodic: bool = False) -> Border:
+    """Return the border of two images; those that are periodic have no edges."""
+    edges = 0.0 if periodic else max(2 / p.shape[0] + 2 / p.shape[1] for p in pyramids)
+    rims = 0.0
+    for pyramid in (p for p in pyramids if p.plane.good is not None):
+        bad = ~pyramid.plane.good[::_HOLE, ::_HOLE]
+        hole = bad[1:, 1:] & bad[1:, :-1] & bad[:-1, 1:] & bad[:-1, :-1]
+        length = sum(int((hole[a] != hole[b]).sum()) for a, b in _NEIGHBOURS)
+        rims += _HOLE * length / (pyramid.shape[0] * pyramid.shape[1])
+    return Border(edges, rims)
+
+
+def _moves_alike(spectra, block, border):
+    """Return whether next to nothing in coarser pixels moves otherwise than the sky, as to their noise.
+
+    That is structure which folds over, and structure near edges and holes that is not what was guessed there.
+    """
+    near_edges = border.edges * block and border.edges * block * _beyond(spectra, block, _CONTINUED)
+    near_holes = border.rims * block and border.rims * block * _beyond(spectra, block, _FILLED)
+    return near_edges < _EDGES and near_holes < _RIMS and _beyond(spectra, block, 0.5) < _FOLDED
+
+
+def complete_block(found: Survey, sides: tuple[int, int], beside: Border, *, periodic: bool = False) -> float:
     """Return the largest block on which the information of the pixels is still there.
 
     Parameters
     ----------
     found : Survey
         The windows.
-    sides : int
-        Pixels of the shorter side.
+    sides : (int, int)
+        Pixels along either axis of the smaller image.
+    beside : Border
+        The images' edges and holes.
+    periodic : bool
+        Whether the images wrap around: coarser pixels must tile them.
 
     Returns
     -------
-    int
+    float
         1 where no larger one does.
 
     Notes
@@ -217,10 +280,12 @@ def complete_block(found: Survey, sides: int) -> int:
     told = k**2 * h * h * power
     whole = float(told.sum())
     for block in _BLOCKS:
-        if sides < block * _SMALLEST:
+        if min(sides) < block * _SMALLEST or (periodic and any(n % block for n in sides)):
             continue
         kept = float((told * _share_of_square(k, CLEAN / block)).sum())
-        if kept >= _COMPLETE * whole and kept * _retained(found.windows, block) >= _COMPLETE * whole:
+        if kept < _COMPLETE * whole or kept * _retained(found.windows, block) < _COMPLETE * whole:
+            continue
+        if _moves_alike(found.spectra, block, beside):
             return block
     return 1
 

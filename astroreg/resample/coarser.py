@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from astroreg.estimators.decimation import DROPPED, Flux, decimated
+from astroreg.estimators.decimation import Flux, decimated
 from astroreg.estimators.overlap import Plane
 from astroreg.grids import binned_wcs
 
@@ -28,8 +28,8 @@ def on_coarser_pixels(frame: Frame, block: int) -> Frame:
     Returns
     -------
     Frame
-        Low-passed and sampled, with its variance, its mask and its WCS, two coarser pixels narrower at every
-        edge; the frame itself where a block is one pixel.
+        Low-passed and sampled, with its variance, its mask and its WCS; the frame itself where a block is one
+        pixel.
     """
     if block == 1:
         return frame
@@ -41,5 +41,5 @@ def on_coarser_pixels(frame: Frame, block: int) -> Frame:
         data=coarse.data,
         variance=None if frame.variance is None else coarse.variance,
         mask=None if coarse.good is None else ~coarse.good,
-        wcs=binned_wcs(frame.wcs, block, first=DROPPED),
+        wcs=binned_wcs(frame.wcs, block),
     )

@@ -106,22 +106,22 @@ def test_coarser_pixels_tell_the_same(monkeypatch):
     assert coarser.block > 1
     fits = [(o.block * o.fit.shift, o.block * np.sqrt(np.diag(o.fit.covariance))) for o in (coarser, own)]
     assert np.abs((fits[0][0] - pair.shift.value) / fits[0][1]).max() < 5
-    # At most 3 % of the information is not held by coarser pixels, and two of them at each edge, of at least
-    # 128, are dropped: 6 %. What one has and the other has not moves the shift by sqrt(0.09) of its error, to
-    # three sigma.
-    assert np.abs((fits[0][0] - fits[1][0]) / fits[1][1]).max() < 0.9
+    # At most 4 % of the information is not held by coarser pixels, and what is left over of one, of at least
+    # 128, at an edge on either axis is dropped: 1.6 %. What one has and the other has not moves the shift by
+    # sqrt(0.056) of its error, to three sigma.
+    assert np.abs((fits[0][0] - fits[1][0]) / fits[1][1]).max() < 0.71
     ratio = fits[0][1] / fits[1][1]
-    assert (ratio < 1.06).all()
+    assert (ratio < 1.03).all()
     assert (ratio > 0.98).all()
 
 
 def test_a_sharp_sky_is_fitted_on_its_own_pixels():
-    assert registered(simulate_pair((420, 430), shift=(7.4, -3.3), fwhm=2, snr=50, rng=4)).block == 1
+    assert registered(simulate_pair((420, 430), shift=(7.4, -3.3), fwhm=2, snr=200, rng=4)).block == 1
 
 
 def test_coarser_pixels_tile_a_periodic_image():
-    """450 has 2, 3, 5 and 9 among its divisors, 434 only 2, 7 and 14: else every pixel is used."""
-    for shape, allowed in (((450, 450), (2, 3, 5, 6, 10)), ((450, 434), (1, 2))):
+    """450 has 1.5, 2, 2.5, 3 and 5 among its divisors, 434 2, 3.5 and 7: only 2 both."""
+    for shape, allowed in (((450, 450), (2, 2.5, 3)), ((450, 434), (2,))):
         pair = simulate_pair(shape, shift=(7.4, -3.3), fwhm=10, snr=5, periodic=True, rng=4)
         outcome = registered(pair, boundary="wrap")
         assert outcome.block in allowed
