@@ -24,7 +24,8 @@ _ACCEPTED = 0.1  # of the error: a last step this short counts as converged
 _DENIED = 2.0  # times the variance that the attached noise promises: it is not the residuals'
 _ENOUGH = 0.01  # of the error: where the iteration stops
 _ENOUGH_TO_COME = 0.04  # of the rough error, where what is to come is known from two steps
-_KNOWN = 0.3  # of what is to come, known from two steps and gone at once, may be wrong
+_KNOWN = 0.1  # of what is to come, known from two steps and gone at once, may be wrong
+_FAR = 0.02  # pixels: a shorter way does not tell how much of it was missing
 _LEAST_TO_COME = 0.25  # of a step, whatever the ratio of two of them says
 _LEAST_PULL, _LARGEST_PULL = 0.002, 0.2  # of a step
 _APPROACHES, _NEAR = 4, 0.01  # pixels: nearer than this a Taylor step leads to the peak itself
@@ -116,7 +117,7 @@ class PeakStep:
             if self.wide:
                 pull = self._pull(step, moved) if pull is None else pull
                 # It holds back the same share of every step: what is to come is known, and gone at once.
-                longer, to_come = 1 / (1 - pull), _KNOWN * pull
+                longer, to_come = 1 / (1 - pull), _KNOWN * float(pull.max())
             else:
                 longer, before = carried_on(step, before)
                 if longer > 1 and not self.resolution:
@@ -171,12 +172,15 @@ class PeakStep:
         return aligner.fraction
 
     def _pull(self, step, moved):
-        """Return the share of a step by which the taper, which stays where it is, holds it back.
+        """Return the shares of a step along x and y by which the taper, which stays where it is, holds it.
 
-        `moved` is how far the images as they stand were moved apart, `step` what was missing of that.
+        `moved` is how far the images as they stand were moved apart, `step` what was missing of that. Of an
+        axis along which they were not moved, the other one's serves.
         """
-        ratio = float(step @ moved / (moved @ moved)) if moved.any() else 0.0
-        return float(np.clip(ratio, _LEAST_PULL, _LARGEST_PULL))
+        far = np.abs(moved) > _FAR
+        both = float(step @ moved / (moved @ moved)) if moved.any() else 0.0
+        ratio = np.where(far, step / np.where(far, moved, 1), both)
+        return np.clip(ratio, _LEAST_PULL, _LARGEST_PULL)
 
     def _tapered(self, a, b):
         """Return the transforms of both tapered images without their means."""
