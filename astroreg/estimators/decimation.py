@@ -24,7 +24,8 @@ ROLL_OFF = 0.16  # width of the flank, in units of the coarser pixels' sampling 
 CLEAN = 0.5 * (1 - ROLL_OFF)  # cycles a coarser pixel: up to here nothing has folded over
 _REACH = 10  # coarser pixels beyond its own that one looks at: 1e-5 of its noise is farther
 _STRIP = 16  # coarser pixels that one matrix makes along an axis
-_TILE = (64, 1024)  # coarser pixels made at once: what they take stays in the processor's memory
+# Coarser pixels made at once: what those of a few pixels a side look at stays in the processor's memory.
+_TILE = (64, 1024)
 _WORTH_THREADS = 1 << 23  # pixels: threads get in each other's way as often as they help
 _BLOCKS = 64  # pixels: a multiple of the sides of the blocks from which holes are filled, but the largest
 _IN_MEMORY = 1 << 15  # values that an array in between holds, which so stays in the processor's memory
@@ -233,7 +234,11 @@ def _tile_of(plane, flux, dtype, block, corner, shape, periodic):
         inside = tuple(slice(w.start - c, w.stop - c) for c, w in zip(first, window, strict=True))
     in_standard_units(plane.data[window], flux, tile[inside])
     if plane.good is not None:
-        fill_bad(tile[inside], ~plane.good[window])
+        bad = ~plane.good[window]
+        fill_bad(tile[inside], bad)
+        if bad.all():
+            # Nothing is known; what stands there may be infinite.
+            tile[inside] = 0
     if not periodic:
         _continue(tile, inside, block)
     return low_passed(tile, block)[: shape[0], : shape[1]]

@@ -31,6 +31,7 @@ _COMPLETE = 0.96  # of the information: an error larger by 2 per cent is the sam
 _FOLDED = 0.03
 _CONTINUED, _EDGES = 0.05, 100.0
 _FILLED, _RIMS = 0.1, 1.0
+_SPREAD = 4  # pixels a side of the blocks in which structure is compared
 _HOLE = 4  # pixels: holes of twice as many a side are not filled well
 _NEIGHBOURS = [(np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])]
 _SMALLEST = 128  # coarser pixels a side: an image is not made smaller than this
@@ -193,7 +194,8 @@ def _retained(windows, block):
             good = good if plane.good is None else good & plane.good
         variance = np.broadcast_to(first.variance + second.variance, first.shape)
         safe = np.where(good & (variance > 0), variance, 1)
-        fine += float((good / safe).sum(dtype=float))
+        whole = tuple(slice(int(n // block * block)) for n in first.shape)
+        fine += float((good[whole] / safe[whole]).sum(dtype=float))
         count = block_sums(good, block)
         total = block_sums(np.where(good, safe, 0), block)
         enough = count >= GOOD_SHARE * block**2
@@ -242,14 +244,34 @@ def border(pyramids, *, periodic: bool = False) -> Border:
     return Border(edges, rims)
 
 
-def _moves_alike(spectra, block, border):
+def _concentration(windows):
+    """Return how unevenly structure is spread over the windows: 1 in a Gaussian field, more in one of stars.
+
+    What does not move with the sky pulls by its power times that of the sky's gradient, pixel by pixel: where
+    both are in a few pixels, the mean power says little.
+    """
+    slopes = []
+    for pair in windows:
+        mean = sum(block_sums(plane.data, _SPREAD) for plane in pair)
+        across, down = np.diff(mean, axis=1)[:-1], np.diff(mean, axis=0)[:, :-1]
+        slopes.append(across**2 + down**2)
+    square = np.square(np.mean(slopes))
+    # The square of two Gaussian components' sum of squares is twice the square of its mean.
+    return float(np.mean(np.square(slopes)) / (2 * square)) if square > 0 else 1.0
+
+
+def _moves_alike(found, block, border):
     """Return whether next to nothing in coarser pixels moves otherwise than the sky, as to their noise.
 
     That is structure which folds over, and structure near edges and holes that is not what was guessed there.
     """
+    spectra = found.spectra
+    share = 1 / max(1.0, _concentration(found.windows))
     near_edges = border.edges * block and border.edges * block * _beyond(spectra, block, _CONTINUED)
     near_holes = border.rims * block and border.rims * block * _beyond(spectra, block, _FILLED)
-    return near_edges < _EDGES and near_holes < _RIMS and _beyond(spectra, block, 0.5) < _FOLDED
+    folded = _beyond(spectra, block, 0.5)
+    # What stands at an edge is not in spectra of tapered windows: its share counts twice.
+    return near_edges < share**2 * _EDGES and near_holes < share * _RIMS and folded < share * _FOLDED
 
 
 def complete_block(found: Survey, sides: tuple[int, int], beside: Border, *, periodic: bool = False) -> float:
@@ -285,7 +307,7 @@ def complete_block(found: Survey, sides: tuple[int, int], beside: Border, *, per
         kept = float((told * _share_of_square(k, CLEAN / block)).sum())
         if kept < _COMPLETE * whole or kept * _retained(found.windows, block) < _COMPLETE * whole:
             continue
-        if _moves_alike(found.spectra, block, beside):
+        if _moves_alike(found, block, beside):
             return block
     return 1
 

@@ -21,7 +21,7 @@ def on_coarser_pixels(frame: Frame, block: int) -> Frame:
     Parameters
     ----------
     frame : Frame
-        An image, of more than four blocks along each side.
+        An image, of a block along each side at the least.
     block : int
         Pixels a side of a coarser pixel.
 

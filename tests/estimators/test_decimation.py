@@ -253,6 +253,21 @@ def test_bad_pixels_are_filled_before_they_spread():
     assert_array_equal(wild, kept)
 
 
+def test_infinite_values_where_nothing_is_good():
+    """Several tiles of bad pixels: no warning, and the rest as if they were NaN."""
+    data = np.random.default_rng(7).standard_normal((330, 60))
+    good = np.ones(data.shape, bool)
+    good[:200] = False
+    found = [
+        decimated(Plane(np.where(good, data, wild), 1.0, good), 2, Flux(), np.float64)
+        for wild in (np.inf, np.nan, 0.0)
+    ]
+    for plane in found:
+        assert np.isfinite(plane.data[101:]).all()
+        assert_array_equal(plane.good, found[0].good)
+        assert_array_equal(plane.data[110:], found[0].data[110:])
+
+
 def test_fill_bad_by_loops():
     rng = np.random.default_rng(8)
     values, bad = rng.standard_normal((14, 17)), rng.random((14, 17)) < 0.25

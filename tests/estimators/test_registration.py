@@ -119,6 +119,20 @@ def test_a_sharp_sky_is_fitted_on_its_own_pixels():
     assert registered(simulate_pair((420, 430), shift=(7.4, -3.3), fwhm=2, snr=200, rng=4)).block == 1
 
 
+@pytest.mark.parametrize("rng", [70, 71, 72])
+def test_a_star_at_the_edge_is_not_guessed(rng):
+    """What is continued beyond an edge is not half of a bright star: its sky needs all pixels."""
+    pair = simulate_pair((600, 600), shift=(2.2, -1.3), fwhm=5, snr=5, rng=rng)
+    y, x = np.indices((600, 600))
+    for frame, (dx, dy) in ((pair.reference, (0, 0)), (pair.image, pair.shift.value)):
+        square = (x - 310.3 - dx) ** 2 + (y - 0.6 - dy) ** 2
+        frame.data += 100 * np.exp(-4 * np.log(2) * square / 5**2)
+    result = chi2_shift(pair.reference, pair.image)
+    # Pulls of 10 to 26 errors where half of a star of S/N 500 is continued on coarser pixels.
+    assert (np.abs(result.shift - pair.shift) < 4 * result.shift_error).all()
+    assert result.ok
+
+
 def test_coarser_pixels_tile_a_periodic_image():
     """450 has 1.5, 2, 2.5, 3 and 5 among its divisors, 434 2, 3.5 and 7: only 2 both."""
     for shape, allowed in (((450, 450), (2, 2.5, 3)), ((450, 434), (2,))):

@@ -8,7 +8,15 @@ from astroreg.estimators.decimation import Flux
 from astroreg.estimators.fourier import FourierGrid
 from astroreg.estimators.levels import Pyramid
 from astroreg.estimators.overlap import Plane
-from astroreg.estimators.survey import Border, Survey, _retained, border, complete_block, survey
+from astroreg.estimators.survey import (
+    Border,
+    Survey,
+    _concentration,
+    _retained,
+    border,
+    complete_block,
+    survey,
+)
 from astroreg.estimators.template import Spectra
 from astroreg.simulation import simulate_pair
 
@@ -84,7 +92,8 @@ def test_retained_by_loops(kind):
         for pair in windows:
             variance = sum(np.broadcast_to(p.variance, p.shape) for p in pair)
             good = np.all([np.ones(p.shape, bool) if p.good is None else p.good for p in pair], 0)
-            fine += (1 / variance[good]).sum()
+            whole = (slice(48 // block * block),) * 2
+            fine += (1 / variance[whole][good[whole]]).sum()
             for j in range(48 // block):
                 for i in range(48 // block):
                     cell = tuple(slice(n * block, (n + 1) * block) for n in (j, i))
@@ -100,7 +109,7 @@ def test_all_is_retained_of_uniform_images():
 
 
 @pytest.mark.parametrize(
-    ("fwhm", "snr", "least", "most"), [(1.5, 100, 1, 1), (2.5, 20, 1, 2), (8.0, 5, 3, 8), (16.0, 20, 5, 12)]
+    ("fwhm", "snr", "least", "most"), [(1.5, 100, 1, 1), (2.5, 20, 1, 2.5), (8.0, 5, 3, 8), (16.0, 20, 5, 12)]
 )
 def test_a_wide_beam_needs_fewer_pixels(fwhm, snr, least, most):
     """A deep sharp sky needs all its pixels; beams of many pixels some two or three a beam."""
@@ -142,6 +151,30 @@ def test_what_does_not_move_with_the_sky_needs_finer_pixels():
     assert complete_block(deep, sides, Border(rims=0.01)) < free
     none = complete_block(faint, sides, Border())
     assert complete_block(faint, sides, Border(0.01, 0.01)) == none
+
+
+def test_structure_in_a_few_pixels():
+    """About 1 where slopes are Gaussian; the pixels over those of a star where there is but one."""
+    rng = np.random.default_rng(3)
+    fields = [Plane(rng.standard_normal((192, 192)), 1.0) for _ in range(4)]
+    # Two slopes of variance 2 share a pixel, and so half of their variance: (12 + 12 + 2 * 6) / 4^2, by 2. A
+    # sum of 4 x 47^2 values, some of which share pixels, with a standard deviation of 4.
+    assert abs(_concentration([(field, field) for field in fields]) - 9 / 8) < 0.15
+    star = np.zeros((192, 192))
+    star[100, 100] = 1.0
+    # Three of 47 x 47 values have the squared slopes 2, 1 and 1: 6 / 16 a value, by the half.
+    assert_allclose(_concentration([(Plane(star, 1.0), Plane(star, 1.0))]), 47**2 * 6 / 16 / 2)
+    assert _concentration([(Plane(np.ones((192, 192)), 1.0),) * 2]) == 1
+
+
+def test_a_concentrated_sky_needs_finer_pixels():
+    found = of_known_sky(0.02, 1e-5)
+    star = np.zeros((192, 192))
+    star[96:100, 96:100] = 1.0
+    pointed = Survey(found.shift, found.spectra, [(Plane(star, 1.0),) * 2])
+    for border_of_images in (Border(edges=1e-3), Border(rims=1e-3)):
+        free = complete_block(found, (5000, 5000), border_of_images)
+        assert complete_block(pointed, (5000, 5000), border_of_images) < free
 
 
 def test_what_folds_over_needs_finer_pixels():
