@@ -7,6 +7,7 @@ ones that still hold the information the shift and its error are the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -33,7 +34,6 @@ _CONTINUED, _EDGES = 0.05, 100.0
 _FILLED, _RIMS = 0.1, 1.0
 _SPREAD = 4  # pixels a side of the blocks in which structure is compared
 _HOLE = 4  # pixels: holes of twice as many a side are not filled well
-_NEIGHBOURS = [(np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])]
 _SMALLEST = 128  # coarser pixels a side: an image is not made smaller than this
 _BLOCKS = (16, 12, 10, 8, 7, 6, 5, 4, 3.5, 3, 2.5, 2, 1.5)  # tried in this order
 
@@ -55,6 +55,11 @@ class Survey:
     shift: np.ndarray
     spectra: Spectra
     windows: list[tuple[Plane, Plane]]
+
+    @cached_property
+    def concentration(self) -> float:
+        """How unevenly structure is spread: 1 in a Gaussian field, more in one of stars."""
+        return _concentration(self.windows)
 
 
 def survey(reference, image, shift, block: int) -> Survey | None:
@@ -239,7 +244,7 @@ def border(pyramids, *, periodic: bool = False) -> Border:
     for pyramid in (p for p in pyramids if p.plane.good is not None):
         bad = ~pyramid.plane.good[::_HOLE, ::_HOLE]
         hole = bad[1:, 1:] & bad[1:, :-1] & bad[:-1, 1:] & bad[:-1, :-1]
-        length = sum(int((hole[a] != hole[b]).sum()) for a, b in _NEIGHBOURS)
+        length = sum(np.count_nonzero(np.diff(hole, axis=axis)) for axis in (0, 1))
         rims += _HOLE * length / (pyramid.shape[0] * pyramid.shape[1])
     return Border(edges, rims)
 
@@ -265,13 +270,15 @@ def _moves_alike(found, block, border):
 
     That is structure which folds over, and structure near edges and holes that is not what was guessed there.
     """
-    spectra = found.spectra
-    share = 1 / max(1.0, _concentration(found.windows))
-    near_edges = border.edges * block and border.edges * block * _beyond(spectra, block, _CONTINUED)
-    near_holes = border.rims * block and border.rims * block * _beyond(spectra, block, _FILLED)
-    folded = _beyond(spectra, block, 0.5)
+    share = 1 / max(1.0, found.concentration)
     # What stands at an edge is not in spectra of tapered windows: its share counts twice.
-    return near_edges < share**2 * _EDGES and near_holes < share * _RIMS and folded < share * _FOLDED
+    guessed = ((border.edges, _CONTINUED, share**2 * _EDGES), (border.rims, _FILLED, share * _RIMS))
+    alike = (
+        length * block * _beyond(found.spectra, block, limit) < most
+        for length, limit, most in guessed
+        if length
+    )
+    return all(alike) and _beyond(found.spectra, block, 0.5) < share * _FOLDED
 
 
 def complete_block(found: Survey, sides: tuple[int, int], beside: Border, *, periodic: bool = False) -> float:
