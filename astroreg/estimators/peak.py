@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from astroreg.estimators.alignment import Aligned, Aligner, carried_on
 from astroreg.estimators.equations import Equations, Fit, curvature, make_fit, products, squares
 from astroreg.estimators.fourier import FourierGrid, power_of
+from astroreg.estimators.taylor import released
 from astroreg.estimators.template import raised_edges
 
 _ITERATIONS = 30
@@ -23,16 +25,35 @@ _TAPER = 0.1  # of each side of the overlap: less leaks at the edges, more throw
 _ACCEPTED = 0.1  # of the error: a last step this short counts as converged
 _DENIED = 2.0  # times the variance that the attached noise promises: it is not the residuals'
 _ENOUGH = 0.01  # of the error: where the iteration stops
-_ENOUGH_TO_COME = 0.04  # of the rough error, where what is to come is known from two steps
-_KNOWN = 0.1  # of what is to come, known from two steps and gone at once, may be wrong
-_FAR = 0.02  # pixels: a shorter way does not tell how much of it was missing
+_ENOUGH_TO_COME = 0.04  # of the rough error, where what is to come is known
+# Of what is to come, known and gone at once, this much may be wrong: so much a pixel of the step, and not
+# less; all of it where noise at the highest frequencies, which a taper folds over, is not cleaned away.
+_KNOWN, _BENT = 0.05, 3.5
+_ALONG = ("ij,ij->j", "ij,ij->i")  # the axes over which sums along x and along y are taken
 _LEAST_TO_COME = 0.25  # of a step, whatever the ratio of two of them says
-_LEAST_PULL, _LARGEST_PULL = 0.002, 0.2  # of a step
-_APPROACHES, _NEAR = 4, 0.01  # pixels: nearer than this a Taylor step leads to the peak itself
 _ALIGNED = 0.1  # pixels: nearer than this the filter, which serves the prediction of gaps here, stays
 
 # (cross-spectrum, grid) -> (x, y) of the correlation's peak
 PeakFinder = Callable[[np.ndarray, FourierGrid], np.ndarray]
+
+
+class Tapered(NamedTuple):
+    """Both images, tapered, without their means: transforms, and sums of their product along each axis.
+
+    The noises of the images are independent, so that the product has the power of the sky alone.
+    """
+
+    a: np.ndarray
+    b: np.ndarray
+    powers: tuple[np.ndarray, np.ndarray] | None
+
+
+class Edge(NamedTuple):
+    """A taper along one axis: where it is not 0, its slope and its bend there as shares of itself."""
+
+    inside: np.ndarray
+    steep: np.ndarray
+    bend: np.ndarray
 
 
 class PeakStep:
@@ -58,8 +79,11 @@ class PeakStep:
         self.free = aligner.free
         overlap, grid = aligner.overlap, aligner.grid
         sides = [self._side(n, inside) for n, inside in zip(grid.shape, overlap.box, strict=True)]
-        self.sides = [(side, _derivative(side)) for side in sides]
-        (rows, down), (columns, across) = ((x.astype(grid.dtype) for x in side) for side in self.sides)
+        slopes = [_derivative(side) for side in sides]
+        self.edges = [_edge_of_taper(*side) for side in zip(sides[::-1], slopes[::-1], strict=True)]
+        (rows, down), (columns, across) = (
+            (x.astype(grid.dtype) for x in y) for y in zip(sides, slopes, strict=True)
+        )
         self.window, self.window_slopes = np.outer(rows, columns), ((rows, across), (down, columns))
         # The taper makes little of the rows at an edge: only the outermost are left out besides.
         inner = self.window > 0
@@ -95,39 +119,38 @@ class PeakStep:
         total = mean_reference + mean_image
         return reference, image, mean_reference / total if total > 0 else 0.5
 
-    def solve(self) -> tuple[Aligned, list[np.ndarray], float]:
+    def solve(self) -> tuple[Aligned, Tapered, float]:
         """Iterate until the peak stands at zero; return the images there and how far it may still be.
-
-        The images aligned, and the transforms of both when tapered.
 
         Where the overlap is wide the taper makes nothing of what is beyond its edges: the first guess serves.
         """
         aligner, grid = self.aligner, self.aligner.grid
         known_at = np.full(2, np.inf)
-        before, pull, to_come = np.zeros(2), None, 1.0
-        moved = self._approach() if self.wide else None
+        before, to_come = np.zeros(2), 1.0
         for _ in range(_ITERATIONS):
             aligned, fraction = aligner.align(), aligner.fraction
             share = self._noise()[2]
             tapered = self._tapered(aligned.a, aligned.b)
-            cross = tapered[0].conj()
-            cross *= tapered[1]
+            cross = tapered.a.conj()
+            cross *= tapered.b
             self.aligner.clean(cross)
+            bend, _ = curvature(grid, cross.real.copy())
             step = np.clip(self.find_peak(cross, grid), -1, 1)
             if self.wide:
-                pull = self._pull(step, moved) if pull is None else pull
-                # It holds back the same share of every step: what is to come is known, and gone at once.
-                longer, to_come = 1 / (1 - pull), _KNOWN * float(pull.max())
+                # The taper stays where it is: what it holds back of a step is known, and gone at once.
+                whole, pull = released(step, bend, self._held(tapered.powers))
+                to_come = pull * max(_KNOWN, _BENT * float(np.abs(step).max())) if aligner.highest else pull
             else:
                 longer, before = carried_on(step, before)
+                whole = longer * step
                 if longer > 1 and not self.resolution:
                     # On samples an iteration ends where the next step is none.
                     to_come = min(max(longer - 1, _LEAST_TO_COME), 1.0)
             self._move_flux(aligned, share)
-            aligner.fraction = self._on_samples(aligner.fraction + longer * step)
+            aligner.fraction = self._on_samples(aligner.fraction + whole)
             last = to_come * float(np.abs(step).max())
             enough = _ENOUGH_TO_COME if self.wide else _ENOUGH
-            if last < max(self.tolerance, enough * self._rough_error(cross)):
+            if last < max(self.tolerance, enough * self._rough_error(bend)):
                 break
             if not self.wide:
                 if np.abs(fraction - known_at).max() > _ALIGNED:
@@ -144,52 +167,35 @@ class PeakStep:
         spectrum[0, 0] -= centre * grid.shape[0] * grid.shape[1]
         return centre, spectrum
 
-    def _rough_error(self, cross):
+    def _rough_error(self, bend):
         """Return the shift's error as that of noise of the mean variance on the correlation's curvature."""
-        grid = self.aligner.grid
         reference, image, _ = self._noise()
         variance = float(np.mean(reference) + np.mean(image))
-        real = grid.multiplicity * cross.real
-        columns, rows = real.sum(0, dtype=float), real.sum(1, dtype=float)
-        kx, ky = (k.ravel().astype(float) for k in grid.odd_angular)
-        curvature = min(kx**2 @ columns, ky**2 @ rows) / (grid.shape[0] * grid.shape[1])
-        return np.sqrt(variance / curvature) if curvature > 0 else 0.0
+        least = bend.diagonal().min()
+        return np.sqrt(variance / least) if least > 0 else 0.0
 
     def _mean(self, values):
         return float(np.einsum("ij,ij->", self.square, values)) / self.total
 
-    def _approach(self):
-        """Move to the peak of the correlation of the images as they stand; return how far that is."""
-        aligner, grid = self.aligner, self.aligner.grid
-        first, cross = self._tapered(*aligner.images)
-        cross *= first.conj()
-        self.aligner.clean(cross)
-        for _ in range(_APPROACHES):
-            step = np.clip(self.find_peak(cross * grid.phase(-aligner.fraction), grid), -1, 1)
-            aligner.fraction = self._on_samples(aligner.fraction + step)
-            if np.abs(step).max() < _NEAR:
-                break
-        return aligner.fraction
-
-    def _pull(self, step, moved):
-        """Return the shares of a step along x and y by which the taper, which stays where it is, holds it.
-
-        `moved` is how far the images as they stand were moved apart, `step` what was missing of that. Of an
-        axis along which they were not moved, the other one's serves.
-        """
-        far = np.abs(moved) > _FAR
-        both = float(step @ moved / (moved @ moved)) if moved.any() else 0.0
-        ratio = np.where(far, step / np.where(far, moved, 1), both)
-        return np.clip(ratio, _LEAST_PULL, _LARGEST_PULL)
-
     def _tapered(self, a, b):
-        """Return the transforms of both tapered images without their means."""
-        grid, out = self.aligner.grid, []
+        """Return both images, tapered, without their means."""
+        grid, parts = self.aligner.grid, []
         for x in (a, b):
             part = x - grid.dtype.type(self._mean(x))
             part *= self.window
-            out.append(grid.forward(part))
-        return out
+            parts.append(part)
+        powers = tuple(np.einsum(along, *parts) for along in _ALONG) if self.wide else None
+        return Tapered(*(grid.forward(part) for part in parts), powers)
+
+    def _held(self, powers):
+        """Return how much of the correlation's curvature along x and y is due to the taper staying in place.
+
+        With v = T S the tapered sky, the peak moves by ``1 - D / sum (dv/dx)^2`` of what S moves, and
+        ``D = sum v^2 ((dT)^2 / T^2 - d2T / T) / 2``.
+        """
+        return np.array(
+            [0.5 * (e.steep**2 - e.bend) @ p[e.inside] for e, p in zip(self.edges, powers, strict=True)]
+        )
 
     def _move_flux(self, aligned, share):
         """Improve scale and background from the aligned images, whose mean has this share of the image."""
@@ -255,9 +261,9 @@ class PeakStep:
         are sums over rows and columns.
         """
         aligner, grid = self.aligner, self.aligner.grid
-        difference, kind = tapered[1] - tapered[0], grid.dtype.type
+        difference, kind = tapered.b - tapered.a, grid.dtype.type
         mean = kind(share) * difference
-        mean += tapered[0]
+        mean += tapered.a
         level = self._mean(aligned.a) + share * self._mean(aligned.residual)
         values = kind(share) * aligned.residual
         values += aligned.a - kind(level)
@@ -266,18 +272,13 @@ class PeakStep:
         noise, power = power_of(aligner.clean(difference)), power_of(mean)
         noise *= kind(share * (1 - share))
         power -= noise
-        noise_square = float(noise.sum(0, dtype=float) @ grid.multiplicity.ravel()) / values.size
         slope = np.zeros((4, 4))
         slope[:2, :2], square = curvature(grid, power)
+        slope[:2, :2] -= np.diag(self._held(tapered.powers))
         slope[2, 2] = -square
-        for i, (along, across) in enumerate([self.sides[::-1], self.sides]):
-            inside = along[0] > 0
-            steep, bend = (x[inside] / along[0][inside] for x in (along[1], _derivative(along[1])))
-            powers = np.einsum(("ij,ij->j", "ij,ij->i")[i], values, values)[inside]
-            slope[i, i] += along[1] @ along[1] * (across[0] @ across[0]) * noise_square / self.total
-            slope[i, i] -= 0.5 * (steep**2 - bend) @ powers
-            slope[2, i] = -steep @ powers
-            slope[3, i] = -2 * steep @ templates[2].sum(i, dtype=float)[inside]
+        for i, (edge, powers) in enumerate(zip(self.edges, tapered.powers, strict=True)):
+            slope[2, i] = -edge.steep @ powers[edge.inside]
+            slope[3, i] = -2 * edge.steep @ templates[2].sum(i, dtype=float)[edge.inside]
         sums = np.array([float(t.sum(dtype=float)) for t in templates])
         # Few pixels are not used.
         slope *= sums[3] / self.total
@@ -367,6 +368,12 @@ class PeakStep:
             power *= (fit.chi2 / max(fit.n_pixels, 1)) ** 2
         signal, fourth = np.diag(fit.equations.slope)[:2], np.diag(self._mean_over_plane(4))
         return float((signal / np.sqrt(power * fourth)).min()) if power > 0 else float("inf")
+
+
+def _edge_of_taper(side, slope):
+    """Return the shares of a taper by which it changes."""
+    inside = side > 0
+    return Edge(inside, *(x[inside] / side[inside] for x in (slope, _derivative(slope))))
 
 
 def _derivative(side):

@@ -12,9 +12,10 @@ from functools import cached_property
 import numpy as np
 
 from astroreg.estimators.decimation import CLEAN, GOOD_SHARE, amplitude, block_sums, fill_bad
+from astroreg.estimators.equations import curvature
 from astroreg.estimators.fourier import fourier_grid
 from astroreg.estimators.overlap import Plane, overlap_extent
-from astroreg.estimators.taylor import taylor_peak
+from astroreg.estimators.taylor import released, taylor_peak
 from astroreg.estimators.template import Spectra, filter_on, summed_spectra, taper
 
 _WINDOW = 192  # pixels a side
@@ -176,7 +177,18 @@ def _step(spectra):
             (j + grid.shape[0] // 2) % grid.shape[0] - grid.shape[0] // 2,
         ]
     )
-    return whole + taylor_peak(cross * grid.phase(-whole), grid)
+    there = cross * grid.phase(-whole)
+    step = whole + taylor_peak(there, grid)
+    bend, power = curvature(grid, there.real)
+    # Where structure is alike everywhere the taper's share is that of its own correlation.
+    return released(step, bend, power * _bend_of_taper(grid.shape))[0]
+
+
+def _bend_of_taper(shape):
+    """Return the curvature along x and y of a taper's own correlation, in units of its height."""
+    window = taper(shape)
+    sides = window[shape[0] // 2], window[:, shape[1] // 2]
+    return np.array([np.square(np.diff(side)).sum() / np.square(side).sum() for side in sides])
 
 
 def _loud(spectra):

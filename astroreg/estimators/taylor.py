@@ -6,6 +6,8 @@ import numpy as np
 
 from astroreg.estimators.fourier import FourierGrid, in_one_thread
 
+_LEAST_SHARE, _LARGEST_SHARE = 0.002, 0.4  # of a step that a taper holds back
+
 
 def taylor_peak(cross: np.ndarray, grid: FourierGrid) -> np.ndarray:
     """Return the (x, y) of the summit of the paraboloid that touches the correlation at zero.
@@ -42,3 +44,31 @@ def taylor_peak(cross: np.ndarray, grid: FourierGrid) -> np.ndarray:
     surface = grid.sample(cross, points, points)
     j, i = np.unravel_index(int(surface.argmax()), surface.shape)
     return np.array([points[i], points[j]])
+
+
+def released(step: np.ndarray, bend: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return how far the sky has moved where a taper, which has not, holds its peak back.
+
+    Parameters
+    ----------
+    step : `numpy.ndarray`
+        (x, y) of the peak of the tapered images' correlation.
+    bend : `numpy.ndarray`
+        The correlation's curvature, shape (2, 2).
+    held : `numpy.ndarray`
+        What of it along x and along y is the taper's.
+
+    Returns
+    -------
+    whole : `numpy.ndarray`
+        ``(bend - held)^-1 bend step``; the step itself where the taper holds back most of it.
+    share : float
+        The largest share that is held back, between 0.002 and 1.
+    """
+    if not np.linalg.det(bend) > 0:
+        return step, 1.0
+    shares = np.linalg.solve(bend, np.diag(held))
+    share = float(np.abs(shares).max())
+    if share > _LARGEST_SHARE:
+        return step, 1.0
+    return np.linalg.solve(np.eye(2) - shares, step), max(share, _LEAST_SHARE)
