@@ -271,7 +271,7 @@ def solve_upsampled(pair: PreparedPair, *, upsample_factor: int = 100) -> ShiftR
     # than a sample is still followed.
     samples = _FINER * upsample_factor
     finder = partial(upsampled_peak, upsample_factor=samples)
-    refiner = partial(PeakStep, find_peak=finder, tolerance=1 / samples, resolution=1 / samples)
+    refiner = partial(PeakStep, find_peak=finder, tolerance=0.5 / samples, resolution=1 / samples)
     return pair.result(refiner, method="register_images", delta_chi2=False)
 
 

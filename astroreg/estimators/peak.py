@@ -31,7 +31,9 @@ _ENOUGH_TO_COME = 0.04  # of the rough error, where what is to come is known
 _KNOWN, _BENT = 0.05, 3.5
 _ALONG = ("ij,ij->j", "ij,ij->i")  # the axes over which sums along x and along y are taken
 _LEAST_TO_COME = 0.25  # of a step, whatever the ratio of two of them says
+_SOON = 1.1  # times a step: a series that this carries on to its end has reached it
 _ALIGNED = 0.1  # pixels: nearer than this the filter, which serves the prediction of gaps here, stays
+
 
 # (cross-spectrum, grid) -> (x, y) of the correlation's peak
 PeakFinder = Callable[[np.ndarray, FourierGrid], np.ndarray]
@@ -45,7 +47,7 @@ class Tapered(NamedTuple):
 
     a: np.ndarray
     b: np.ndarray
-    powers: tuple[np.ndarray, np.ndarray] | None
+    powers: tuple[np.ndarray, np.ndarray]
 
 
 class Edge(NamedTuple):
@@ -96,7 +98,6 @@ class PeakStep:
         self.usable = overlap.has_reference & overlap.has_image & inner
         self.square = self.window**2
         self.total = float(self.square.sum(dtype=float))
-        aligner.fraction = self._on_samples(aligner.fraction)
 
     def _side(self, n, inside):
         """Return the taper along one axis of the canvas, 0 outside of the overlap."""
@@ -136,18 +137,16 @@ class PeakStep:
             self.aligner.clean(cross)
             bend, _ = curvature(grid, cross.real.copy())
             step = np.clip(self.find_peak(cross, grid), -1, 1)
+            # The taper stays where it is: what it holds back of a step is known, and gone at once.
+            whole, pull = released(step, bend, self._held(tapered.powers))
             if self.wide:
-                # The taper stays where it is: what it holds back of a step is known, and gone at once.
-                whole, pull = released(step, bend, self._held(tapered.powers))
                 to_come = pull * max(_KNOWN, _BENT * float(np.abs(step).max())) if aligner.highest else pull
             else:
-                longer, before = carried_on(step, before)
-                whole = longer * step
-                if longer > 1 and not self.resolution:
-                    # On samples an iteration ends where the next step is none.
-                    to_come = min(max(longer - 1, _LEAST_TO_COME), 1.0)
+                longer, before = carried_on(whole, before)
+                whole = longer * whole
+                to_come = self._to_come(longer, to_come)
             self._move_flux(aligned, share)
-            aligner.fraction = self._on_samples(aligner.fraction + whole)
+            aligner.fraction = aligner.fraction + whole
             last = to_come * float(np.abs(step).max())
             enough = _ENOUGH_TO_COME if self.wide else _ENOUGH
             if last < max(self.tolerance, enough * self._rough_error(bend)):
@@ -158,7 +157,15 @@ class PeakStep:
                     known_at = fraction
                 sky = aligned.a + grid.dtype.type(share) * aligned.residual
                 aligner.predict(sky, *self._centred(aligned, sky, share))
+        aligner.fraction = self._on_samples(aligner.fraction)
         return aligned, tapered, last
+
+    def _to_come(self, longer, before):
+        """Return what share of a step the steps after it may be, from that by which it was lengthened."""
+        if self.resolution:
+            # On samples steps as short as one tell nothing of those to come: the end is where there is none.
+            return _LEAST_TO_COME if 1 < longer < _SOON else 1.0
+        return min(max(longer - 1, _LEAST_TO_COME), 1.0) if longer > 1 else before
 
     def _centred(self, aligned, sky, share):
         """Return the level of the sky and the transform of the rest."""
@@ -184,7 +191,7 @@ class PeakStep:
             part = x - grid.dtype.type(self._mean(x))
             part *= self.window
             parts.append(part)
-        powers = tuple(np.einsum(along, *parts) for along in _ALONG) if self.wide else None
+        powers = tuple(np.einsum(along, *parts) for along in _ALONG)
         return Tapered(*(grid.forward(part) for part in parts), powers)
 
     def _held(self, powers):
