@@ -31,7 +31,7 @@ _ENOUGH_TO_COME = 0.04  # of the rough error, where what is to come is known
 _KNOWN, _BENT = 0.05, 3.5
 _ALONG = ("ij,ij->j", "ij,ij->i")  # the axes over which sums along x and along y are taken
 _LEAST_TO_COME = 0.25  # of a step, whatever the ratio of two of them says
-_SOON = 1.1  # times a step: a series that this carries on to its end has reached it
+_FALLEN = 0.05  # of the step before: a series that falls so fast has nearly come to its end
 _ALIGNED = 0.1  # pixels: nearer than this the filter, which serves the prediction of gaps here, stays
 
 
@@ -142,9 +142,13 @@ class PeakStep:
             if self.wide:
                 to_come = pull * max(_KNOWN, _BENT * float(np.abs(step).max())) if aligner.highest else pull
             else:
+                fallen = (
+                    not self.aligner.overlap.has_holes
+                    and np.abs(whole).max() < _FALLEN * np.abs(before).max()
+                )
                 longer, before = carried_on(whole, before)
                 whole = longer * whole
-                to_come = self._to_come(longer, to_come)
+                to_come = _LEAST_TO_COME if fallen else self._to_come(longer, to_come)
             self._move_flux(aligned, share)
             aligner.fraction = aligner.fraction + whole
             last = to_come * float(np.abs(step).max())
@@ -163,8 +167,8 @@ class PeakStep:
     def _to_come(self, longer, before):
         """Return what share of a step the steps after it may be, from that by which it was lengthened."""
         if self.resolution:
-            # On samples steps as short as one tell nothing of those to come: the end is where there is none.
-            return _LEAST_TO_COME if 1 < longer < _SOON else 1.0
+            # Steps of few samples tell nothing of those to come: the end is where there is none.
+            return 1.0
         return min(max(longer - 1, _LEAST_TO_COME), 1.0) if longer > 1 else before
 
     def _centred(self, aligned, sky, share):
