@@ -270,11 +270,13 @@ def rival_of(surface: Surface, score: np.ndarray, best) -> Peak | None:
     """
     finite = np.where(np.isfinite(score), score, -1.0)
     summits = (finite == scipy.ndimage.maximum_filter(finite, 5)) & (finite > _CHANCE * finite[best])
+    summits[best] = False
+    if not summits.any():
+        return None
     # What hangs together with the peak above half its height is the peak, unless it lies apart.
     labels, _ = scipy.ndimage.label(finite > _HALF * finite[best])
     distance = np.hypot(surface.x - surface.x[best[1]], (surface.y - surface.y[best[0]])[:, None])
     summits &= (labels != labels[best]) | (distance > _APART)
-    summits[best] = False
     if not summits.any():
         return None
     candidates = [peak_at(surface, score, tuple(index)) for index in np.argwhere(summits)]

@@ -23,10 +23,11 @@ from astroreg.estimators.overlap import Plane
 ROLL_OFF = 0.16  # width of the flank, in units of the coarser pixels' sampling frequency
 CLEAN = 0.5 * (1 - ROLL_OFF)  # cycles a coarser pixel: up to here nothing has folded over
 _REACH = 10  # coarser pixels beyond its own that one looks at: 1e-5 of its noise is farther
-_STRIP = 16  # coarser pixels that one matrix makes along an axis
+_STRIP = 8  # coarser pixels that one matrix makes along an axis
 # Coarser pixels made at once: what those of a few pixels a side look at stays in the processor's memory.
 _TILE = (64, 1024)
 _WORTH_THREADS = 1 << 23  # pixels: threads get in each other's way as often as they help
+_FEW_ROWS = 16
 _BLOCKS = 64  # pixels: a multiple of the sides of the blocks from which holes are filled, but the largest
 _IN_MEMORY = 1 << 15  # values that an array in between holds, which so stays in the processor's memory
 GOOD_SHARE = 0.75  # of a block's pixels: the others are filled from their neighbours
@@ -52,8 +53,10 @@ def block_sums(array: np.ndarray, block: float) -> np.ndarray:
     if block % 1:
         return _shared_sums(_shared_sums(array, block, 0), block, 1)
     ny, nx = array.shape[0] // block, array.shape[1] // block
-    rows = array[: ny * block, : nx * block].reshape(ny, block, nx * block).sum(1, dtype=float)
-    out = rows[:, ::block].copy()
+    # Few values of single precision lose nothing that they have when they are added in it.
+    kind = np.float32 if array.dtype == np.float32 and block <= _FEW_ROWS else float
+    rows = array[: ny * block, : nx * block].reshape(ny, block, nx * block).sum(1, dtype=kind)
+    out = rows[:, ::block].astype(float)
     for i in range(1, block):
         out += rows[:, i::block]
     return out
@@ -95,8 +98,22 @@ def _weights(block, dtype):
     return out
 
 
-def _along_columns(array, block):
-    """Return the coarser pixels along the first axis of what has `_REACH` of them around it."""
+def decimated_rows(array: np.ndarray, block: float) -> np.ndarray:
+    """Return every `block`-th row of the `array`, low-passed along its columns.
+
+    Parameters
+    ----------
+    array : `numpy.ndarray`
+        It has 20 coarser rows more than a multiple of 8.
+    block : float
+        Rows of a coarser one, a multiple of one half.
+
+    Returns
+    -------
+    `numpy.ndarray`
+        Ten coarser rows less at either end. A constant is left as it is; white noise stays white, its
+        variance divided by `block`.
+    """
     weights = _weights(block, array.dtype)
     length, width = weights.shape[1], array.shape[1]
     (down, across), step = array.strides, int(_STRIP * block)
@@ -110,25 +127,6 @@ def _along_columns(array, block):
         part = slice(left, left + columns)
         np.matmul(weights, strips[..., part], out=out[..., part])
     return out.reshape(-1, width)
-
-
-def low_passed(tile: np.ndarray, block: float) -> np.ndarray:
-    """Return every `block`-th sample, on either axis, of the low-passed `tile`.
-
-    Parameters
-    ----------
-    tile : `numpy.ndarray`
-        Its sides are 20 coarser pixels more than a multiple of 16.
-    block : float
-        Pixels a side of a coarser pixel, a multiple of one half.
-
-    Returns
-    -------
-    `numpy.ndarray`
-        Ten coarser pixels narrower at every edge than the tile. A constant is left as it is; white noise
-        stays white, its variance divided by ``block**2``.
-    """
-    return _along_columns(_along_columns(tile, block).T, block).T
 
 
 def _go_on(lines, start, block):
@@ -145,15 +143,12 @@ def _go_on(lines, start, block):
     lines[start + count :] = lines[start + count - 1]
 
 
-def _continue(tile, inside, block):
-    """Continue in place the part of a tile that is known beyond its edges."""
-    rows, columns = inside
-    # Lines of both axes as rows; the columns first, so that the corners are filled.
-    for lines, known in ((tile[rows].T, columns), (tile, rows)):
-        if known.stop < len(lines):
-            _go_on(lines[known.start :], known.stop - known.start, block)
-        if known.start > 0:
-            _go_on(lines[::-1], len(lines) - known.start, block)
+def _continue(lines, known, block):
+    """Continue in place the lines that are known beyond the first and the last of them."""
+    if known.stop < len(lines):
+        _go_on(lines[known.start :], known.stop - known.start, block)
+    if known.start > 0:
+        _go_on(lines[::-1], len(lines) - known.start, block)
 
 
 def fill_bad(values: np.ndarray, bad: np.ndarray) -> None:
@@ -224,24 +219,38 @@ def _tile_of(plane, flux, dtype, block, corner, shape, periodic):
     """Return the coarser pixels of one tile whose first is `corner`."""
     first = tuple(int((c - _REACH) * block) for c in corner)
     size = tuple(int((-(-n // _STRIP) * _STRIP + 2 * _REACH) * block) for n in shape)
-    tile, inside = np.empty(size, dtype), (np.s_[:], np.s_[:])
     if periodic:
+        inside = tuple(slice(0, n) for n in size)
         window = np.ix_(*(np.arange(c, c + n) % m for c, n, m in zip(first, size, plane.shape, strict=True)))
     else:
         window = tuple(
             slice(max(0, c), min(c + n, m)) for c, n, m in zip(first, size, plane.shape, strict=True)
         )
         inside = tuple(slice(w.start - c, w.stop - c) for c, w in zip(first, window, strict=True))
-    in_standard_units(plane.data[window], flux, tile[inside])
-    if plane.good is not None:
-        bad = ~plane.good[window]
-        fill_bad(tile[inside], bad)
+    part = Plane(plane.data[window], 0.0, None if plane.good is None else plane.good[window])
+    rows = _rows_of(part, flux, dtype, block, inside[0], size[0])
+    # What is beyond the edges on the left and on the right is the same before the rows are made coarser.
+    lines = np.empty((len(rows), size[1]), dtype)
+    lines[:, inside[1]] = rows
+    _continue(lines.T, inside[1], block)
+    return decimated_rows(lines.T, block).T[: shape[0], : shape[1]]
+
+
+def _rows_of(part, flux, dtype, block, known, size):
+    """Return a part of an image in standard units with coarser rows, of which `size` fine ones are needed.
+
+    The part has those `known`.
+    """
+    tile = np.empty((size, part.data.shape[1]), dtype)
+    in_standard_units(part.data, flux, tile[known])
+    if part.good is not None:
+        bad = ~part.good
+        fill_bad(tile[known], bad)
         if bad.all():
             # Nothing is known; what stands there may be infinite.
-            tile[inside] = 0
-    if not periodic:
-        _continue(tile, inside, block)
-    return low_passed(tile, block)[: shape[0], : shape[1]]
+            tile[known] = 0
+    _continue(tile, known, block)
+    return decimated_rows(tile, block)
 
 
 def decimated(plane: Plane, block: float, flux: Flux, dtype, *, periodic: bool = False) -> Plane:

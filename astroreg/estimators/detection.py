@@ -10,7 +10,7 @@ from astroreg.estimators.fourier import fourier_grid, good_length, power_of
 from astroreg.estimators.template import taper
 
 _RINGS = 24
-_ENOUGH = 256  # pixels a side: a larger overlap is judged by its middle first
+_ENOUGH = 128  # pixels a side: a larger overlap is judged by its middle first
 _BEYOND_DOUBT = 1e-9
 _BANDS = (1.0, 0.5, 0.25, 0.125)  # upper ends of the bands tried, as fractions of the largest frequency
 # A continuous peak is higher than the highest of independent samples: about three of them a pixel.

@@ -30,7 +30,7 @@ def zero_lag(surface) -> tuple[int, int] | None:
 
 def _sharpness(rho: np.ndarray) -> np.ndarray:
     """Return by how much each lag stands above the mean of its four neighbours."""
-    out = np.full(rho.shape, np.nan)
+    out = np.full(rho.shape, np.nan, rho.dtype)
     out[1:-1, 1:-1] = rho[1:-1, 1:-1] - (rho[:-2, 1:-1] + rho[2:, 1:-1] + rho[1:-1, :-2] + rho[1:-1, 2:]) / 4
     return out
 
@@ -80,7 +80,7 @@ def may_share_pattern(reference: np.ndarray, image: np.ndarray) -> bool:
     bool
         True calls for a search at full resolution, where `has_spike` decides.
     """
-    a, b = (x - x.mean(dtype=float) for x in (reference, image))
+    a, b = (x - x.dtype.type(x.mean(dtype=float)) for x in (reference, image))
     scale = float(np.sqrt(np.einsum("ij,ij->", a, a) * np.einsum("ij,ij->", b, b)))
     if not scale > 0 or min(a.shape) < 16:
         return False

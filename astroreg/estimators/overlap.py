@@ -12,6 +12,7 @@ from astroreg.estimators.fourier import FourierGrid, fourier_grid, good_length
 # Pixels kept around the overlap: they give the low-pass its context beyond the edge and let the periodic
 # continuation of the canvas fade from one edge to the other.
 MARGIN = 16
+_WIDE_MARGIN = 12  # where edges are a small part
 # The outermost rows of the overlap are touched most by what is only predicted beyond it: no weight for them.
 # So many of them, from each signal-to-noise ratio on: the fainter the noise, the farther that is felt.
 _EDGES = ((0.0, 1), (60.0, 2), (150.0, 3))
@@ -217,12 +218,14 @@ def make_overlap(reference: Plane, image: Plane, whole, *, periodic: bool = Fals
         windows = (*_rolled(reference, whole, dtype), *_rolled(image, (0, 0), dtype))
     else:
         extent = overlap_extent(reference.shape, image.shape, whole)
-        canvas = tuple(good_length(high - low + 2 * MARGIN) for low, high in extent)
-        start = [low - MARGIN for low, _ in extent]
+        sides = [high - low for low, high in extent]
+        margin = MARGIN if min(sides) < _WIDE else _WIDE_MARGIN
+        canvas = tuple(good_length(n + 2 * margin) for n in sides)
+        start = [low - margin for low, _ in extent]
         origin = (start[1], start[0])
-        box = tuple(slice(MARGIN, MARGIN + high - low) for low, high in extent)
+        box = tuple(slice(margin, margin + n) for n in sides)
         inside = np.zeros(canvas, bool)
-        edge = _edge(reference, image, [high - low for low, high in extent])
+        edge = _edge(reference, image, sides)
         inside[tuple(slice(b.start + edge, b.stop - edge) for b in box)] = True
         moved = [start[0] - whole[1], start[1] - whole[0]]
         windows = (*_windows(reference, moved, canvas, dtype), *_windows(image, start, canvas, dtype))
