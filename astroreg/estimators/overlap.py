@@ -12,12 +12,12 @@ from astroreg.estimators.fourier import FourierGrid, fourier_grid, good_length
 # Pixels kept around the overlap: they give the low-pass its context beyond the edge and let the periodic
 # continuation of the canvas fade from one edge to the other.
 MARGIN = 16
-_WIDE_MARGIN = 12  # where edges are a small part
 # The outermost rows of the overlap are touched most by what is only predicted beyond it: no weight for them.
 # So many of them, from each signal-to-noise ratio on: the fainter the noise, the farther that is felt.
 _EDGES = ((0.0, 1), (60.0, 2), (150.0, 3))
 _WIDE = 400  # pixels a side: from there on rows are cheap
 _WIDE_EDGES = ((0.0, 1), (30.0, 4))
+_WIDE_MARGINS = ((0.0, 12), (60.0, MARGIN))
 _FEW = 0.01  # of the pixels: holes that are no more than a detector's bad pixels
 _FAINT = 30.0  # signal-to-noise ratio up to which the rims of larger ones are as few
 _LARGEST_EDGE = 1 / 16  # of a side
@@ -187,10 +187,14 @@ def _noise(*variances):
 
 def _edge(reference, image, sides):
     """Return how many rows at each edge carry no weight, for images of unit spread."""
-    noise = _noise(reference.variance, image.variance)
-    edges = _EDGES if min(sides) < _WIDE else _WIDE_EDGES
-    rows = max(rows for ratio, rows in edges if not noise > 0 or 1 / noise >= ratio)
+    rows = _rows(reference, image, _EDGES if min(sides) < _WIDE else _WIDE_EDGES)
     return min(rows, *(max(1, int(n * _LARGEST_EDGE)) for n in sides))
+
+
+def _rows(reference, image, table):
+    """Return the rows that a table of (signal-to-noise ratio, rows from there on) says."""
+    noise = _noise(reference.variance, image.variance)
+    return max(rows for ratio, rows in table if not noise > 0 or 1 / noise >= ratio)
 
 
 def make_overlap(reference: Plane, image: Plane, whole, *, periodic: bool = False) -> Overlap:
@@ -219,7 +223,7 @@ def make_overlap(reference: Plane, image: Plane, whole, *, periodic: bool = Fals
     else:
         extent = overlap_extent(reference.shape, image.shape, whole)
         sides = [high - low for low, high in extent]
-        margin = MARGIN if min(sides) < _WIDE else _WIDE_MARGIN
+        margin = MARGIN if min(sides) < _WIDE else _rows(reference, image, _WIDE_MARGINS)
         canvas = tuple(good_length(n + 2 * margin) for n in sides)
         start = [low - margin for low, _ in extent]
         origin = (start[1], start[0])

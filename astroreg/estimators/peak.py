@@ -26,9 +26,10 @@ _ACCEPTED = 0.1  # of the error: a last step this short counts as converged
 _DENIED = 2.0  # times the variance that the attached noise promises: it is not the residuals'
 _ENOUGH = 0.01  # of the error: where the iteration stops
 _ENOUGH_TO_COME = 0.04  # of the rough error, where what is to come is known
-# Of what is to come, known and gone at once, this much may be wrong: so much a pixel of the step, and not
-# less; all of it where noise at the highest frequencies, which a taper folds over, is not cleaned away.
-_KNOWN, _BENT = 0.05, 3.5
+# Of what is to come, known and gone at once, this much may be wrong: so much for a step of a pixel, the more
+# the square of its length, and not less; twice of what was seen. All of it where noise at the highest
+# frequencies, which a taper folds over, is not cleaned away.
+_KNOWN, _BENT = 0.02, 60.0
 _ALONG = ("ij,ij->j", "ij,ij->i")  # the axes over which sums along x and along y are taken
 _LEAST_TO_COME = 0.25  # of a step, whatever the ratio of two of them says
 _FALLEN = 0.05  # of the step before: a series that falls so fast has nearly come to its end
@@ -140,7 +141,7 @@ class PeakStep:
             # The taper stays where it is: what it holds back of a step is known, and gone at once.
             whole, pull = released(step, bend, self._held(tapered.powers))
             if self.wide:
-                to_come = pull * max(_KNOWN, _BENT * float(np.abs(step).max())) if aligner.highest else pull
+                to_come = pull * self._wrong(float(np.abs(step).max()))
             else:
                 fallen = (
                     not self.aligner.overlap.has_holes
@@ -163,6 +164,10 @@ class PeakStep:
                 aligner.predict(sky, *self._centred(aligned, sky, share))
         aligner.fraction = self._on_samples(aligner.fraction)
         return aligned, tapered, last
+
+    def _wrong(self, length):
+        """Return how much of what the taper holds back of a step of that length may not be what is known."""
+        return min(max(_KNOWN, _BENT * length**2), 1.0) if self.aligner.highest else 1.0
 
     def _to_come(self, longer, before):
         """Return what share of a step the steps after it may be, from that by which it was lengthened."""

@@ -23,6 +23,8 @@ _WINDOWS = 4  # those of the most structure
 _MOST_A_SIDE = 8  # windows from which they are chosen
 _FULL = 0.9  # of a window's blocks are good, if there are such windows
 _TRIALS = 5  # times that the windows are brought together again
+_TOGETHER = 0.6  # pixels, more than a half: halves would be rounded to and fro
+_STEPS, _NEAR = 4, 0.03  # pixels: where a step to the peak was so short it ends at it
 _ASTRAY = 1.5  # blocks that a search on them may be wrong
 _HIGH = 0.4  # cycles a pixel
 _LEAST = 0.01  # of a frequency: an image may be white
@@ -97,7 +99,7 @@ def survey(reference, image, shift, block: int) -> Survey | None:
             shift = whole + step if np.abs(step).max() <= _ASTRAY * block else start
             continue
         shift = whole + step
-        if np.abs(step).max() <= 0.5:
+        if np.abs(step).max() <= _TOGETHER:
             turned = spectra.cross * spectra.grid.phase(-step)
             # Equal shares: mean and difference have the power of the images between them.
             total = spectra.power + spectra.noise
@@ -177,8 +179,13 @@ def _step(spectra):
             (j + grid.shape[0] // 2) % grid.shape[0] - grid.shape[0] // 2,
         ]
     )
-    there = cross * grid.phase(-whole)
-    step = whole + taylor_peak(there, grid)
+    step = whole.astype(float)
+    for _ in range(_STEPS):
+        there = cross * grid.phase(-step)
+        nearer = taylor_peak(there, grid)
+        step += nearer
+        if np.abs(nearer).max() < _NEAR:
+            break
     bend, power = curvature(grid, there.real)
     # Where structure is alike everywhere the taper's share is that of its own correlation.
     return released(step, bend, power * _bend_of_taper(grid.shape))[0]
