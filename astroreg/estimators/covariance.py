@@ -138,27 +138,33 @@ def samples(box) -> list[tuple[slice, slice]]:
     return [tuple(slice(n, n + _SAMPLE) for n in corner) for corner in zip(*starts, strict=True)]
 
 
-def scatter_of_part(terms: list[np.ndarray], noise: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """Return the covariance of ``sum terms`` over a part of an overlap, from the terms themselves.
+def scatter_of_parts(
+    terms: list[list[np.ndarray]], noise: list[np.ndarray], usable: list[np.ndarray]
+) -> np.ndarray:
+    """Return the covariance of ``sum terms`` over parts of an overlap, from the terms themselves.
 
     Parameters
     ----------
-    terms : list of `numpy.ndarray`
-        What each pixel adds to each equation, see `empirical_scatter`.
-    noise : `numpy.ndarray`
-        Residuals in units of their errors, 0 where a pixel does not count.
-    usable : `numpy.ndarray` of bool
-        The pixels that count.
+    terms : list of list of `numpy.ndarray`
+        What each pixel adds to each equation, see `empirical_scatter`: for every equation, the parts, all of
+        one shape.
+    noise : list of `numpy.ndarray`
+        Residuals in units of their errors, 0 where a pixel does not count, part by part.
+    usable : list of `numpy.ndarray` of bool
+        The pixels that count, part by part.
     """
-    # Zeros around the part: a periodic canvas would join one edge to the other.
-    grid = fourier_grid([good_length(n + 2 * _LONGEST) for n in noise.shape], noise.dtype)
-    box = tuple(slice(0, n) for n in noise.shape)
+    shape, width = noise[0].shape, noise[0].shape[1] + 2 * _LONGEST
+    # Zeros around each part: nothing joins one to the other, or its own edges on a periodic canvas.
+    sides = shape[0] + 2 * _LONGEST, len(noise) * width
+    grid = fourier_grid([good_length(n) for n in sides], noise[0].dtype)
 
-    def laid_out(values):
-        out = np.zeros(grid.shape, values.dtype)
-        out[box] = values
+    def laid_out(parts):
+        out = np.zeros(grid.shape, parts[0].dtype)
+        for i, part in enumerate(parts):
+            out[: shape[0], i * width : i * width + shape[1]] = part
         return out
 
+    box = tuple(slice(0, n) for n in shape)
     length = correlation_length(grid.forward(laid_out(noise)), laid_out(usable), grid, box)
     return empirical_scatter([laid_out(t) for t in terms], length, grid, box)
 

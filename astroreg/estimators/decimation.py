@@ -138,7 +138,11 @@ def _go_on(lines, start, block):
     count = min(start - own, len(lines) - start)
     # A line as far behind that centre as one before it.
     turned = lines[start - own - count : start - own][::-1]
-    np.subtract(2 * lines[start - own : start].mean(0), turned, out=lines[start : start + count])
+    np.subtract(
+        lines[start - own : start].sum(0) * lines.dtype.type(2 / own),
+        turned,
+        out=lines[start : start + count],
+    )
     # Farther than any coarser pixel looks.
     lines[start + count :] = lines[start + count - 1]
 

@@ -12,7 +12,7 @@ from astroreg.estimators.covariance import (
     empirical_scatter,
     samples,
     sandwich,
-    scatter_of_part,
+    scatter_of_parts,
 )
 from astroreg.estimators.fourier import FourierGrid, in_one_thread
 
@@ -171,14 +171,17 @@ class Fit:
 
 def _sampled_ratio(equations, overlap):
     """Return the variance of the shift's equations over what the noise attached promises, from parts."""
-    learnt, promised = 0.0, 0.0
-    for part in samples(overlap.box):
+    parts, promised = samples(overlap.box), 0.0
+    terms, noise, usable = ([], []), [], []
+    for part in parts:
         weight, residual = equations.weight[part], equations.residual[part]
-        templates = [t[part] for t in equations.templates[:2]]
-        variance = np.divide(1, weight, out=np.zeros_like(weight), where=weight > 0)
-        promised += float(np.trace(products([t * variance for t in templates], templates)))
-        terms = [t * residual for t in templates]
-        learnt += float(np.trace(scatter_of_part(terms, residual * np.sqrt(weight), weight > 0)))
+        usable.append(weight > 0)
+        variance = np.divide(1, weight, out=np.zeros_like(weight), where=usable[-1])
+        noise.append(residual * np.sqrt(weight))
+        for template, of_one in zip(equations.templates[:2], terms, strict=True):
+            promised += float(np.einsum("ij,ij->", template[part] * variance, template[part]))
+            of_one.append(template[part] * residual)
+    learnt = float(np.trace(scatter_of_parts(terms, noise, usable)))
     return learnt / promised if promised > 0 else float("nan")
 
 

@@ -89,16 +89,17 @@ class PeakStep:
         )
         self.window, self.window_slopes = np.outer(rows, columns), ((rows, across), (down, columns))
         # The taper makes little of the rows at an edge: only the outermost are left out besides.
-        inner = self.window > 0
-        if not overlap.periodic:
-            inner[1:-1, 1:-1] &= inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
+        inner = [side > 0 for side in sides]
+        for side in () if overlap.periodic else inner:
+            side[1:-1] &= side[:-2] & side[2:]
         # The taper does away with the edges, and few small holes are filled with what moves with the sky.
         self.wide = overlap.wide and overlap.has_small_holes
         if self.wide:
             aligner.fill_apart()
-        self.usable = overlap.has_reference & overlap.has_image & inner
+        self.usable = overlap.has_reference & overlap.has_image
+        self.usable &= inner[0][:, None] & inner[1]
         self.square = self.window**2
-        self.total = float(self.square.sum(dtype=float))
+        self.total = float(np.prod([side @ side for side in sides]))
 
     def _side(self, n, inside):
         """Return the taper along one axis of the canvas, 0 outside of the overlap."""
@@ -295,7 +296,7 @@ class PeakStep:
         for i, (edge, powers) in enumerate(zip(self.edges, tapered.powers, strict=True)):
             slope[2, i] = -edge.steep @ powers[edge.inside]
             slope[3, i] = -2 * edge.steep @ templates[2].sum(i, dtype=float)[edge.inside]
-        sums = np.array([float(t.sum(dtype=float)) for t in templates])
+        sums = np.array([float(t.sum()) for t in templates])
         # Few pixels are not used.
         slope *= sums[3] / self.total
         slope[:, 2] += (aligner.background - level) * sums

@@ -7,7 +7,7 @@ ones that still hold the information the shift and its error are the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -152,10 +152,16 @@ def _pair(reference, image, corner, extent, whole):
 def _spectra(windows):
     """Return the summed spectra of tapered windows; what is bad is filled from its neighbours."""
     shape, dtype = windows[0][1].shape, windows[0][1].data.dtype
-    grid, window = fourier_grid(shape, dtype), taper(shape).astype(dtype)
-    norm = float(window.sum())
+    window, norm, weight = _window(shape, dtype)
     pairs = [tuple(_tapered(plane, window, norm) for plane in pair) for pair in windows]
-    return summed_spectra(grid, pairs, 0.5, len(pairs) * float((window**2).sum()))
+    return summed_spectra(fourier_grid(shape, dtype), pairs, 0.5, len(pairs) * weight)
+
+
+@lru_cache(maxsize=4)
+def _window(shape, dtype):
+    """Return the taper of a window, its sum and that of its squares."""
+    window = taper(shape)
+    return window.astype(dtype), float(window.sum()), float((window**2).sum())
 
 
 def _tapered(plane, window, norm):
@@ -180,7 +186,8 @@ def _step(spectra):
         ]
     )
     step = whole.astype(float)
-    for _ in range(_STEPS):
+    # Windows that are whole pixels apart will be cut anew.
+    for _ in range(1 if whole.any() else _STEPS):
         there = cross * grid.phase(-step)
         nearer = taylor_peak(there, grid)
         step += nearer
@@ -191,6 +198,7 @@ def _step(spectra):
     return released(step, bend, power * _bend_of_taper(grid.shape))[0]
 
 
+@lru_cache(maxsize=4)
 def _bend_of_taper(shape):
     """Return the curvature along x and y of a taper's own correlation, in units of its height."""
     window = taper(shape)
