@@ -27,7 +27,7 @@ _STRIP = 8  # coarser pixels that one matrix makes along an axis
 # Coarser pixels made at once: what those of a few pixels a side look at stays in the processor's memory.
 _TILE = (64, 1024)
 _WORTH_THREADS = 1 << 23  # pixels: threads get in each other's way as often as they help
-_FEW_ROWS = 16
+_FEW_ROWS = 16  # of single precision, which are added in it: their sum is as good as they are
 _BLOCKS = 64  # pixels: a multiple of the sides of the blocks from which holes are filled, but the largest
 _IN_MEMORY = 1 << 15  # values that an array in between holds, which so stays in the processor's memory
 GOOD_SHARE = 0.75  # of a block's pixels: the others are filled from their neighbours
@@ -53,7 +53,6 @@ def block_sums(array: np.ndarray, block: float) -> np.ndarray:
     if block % 1:
         return _shared_sums(_shared_sums(array, block, 0), block, 1)
     ny, nx = array.shape[0] // block, array.shape[1] // block
-    # Few values of single precision lose nothing that they have when they are added in it.
     kind = np.float32 if array.dtype == np.float32 and block <= _FEW_ROWS else float
     rows = array[: ny * block, : nx * block].reshape(ny, block, nx * block).sum(1, dtype=kind)
     out = rows[:, ::block].astype(float)

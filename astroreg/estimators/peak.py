@@ -35,7 +35,6 @@ _LEAST_TO_COME = 0.25  # of a step, whatever the ratio of two of them says
 _FALLEN = 0.05  # of the step before: a series that falls so fast has nearly come to its end
 _ALIGNED = 0.1  # pixels: nearer than this the filter, which serves the prediction of gaps here, stays
 
-
 # (cross-spectrum, grid) -> (x, y) of the correlation's peak
 PeakFinder = Callable[[np.ndarray, FourierGrid], np.ndarray]
 

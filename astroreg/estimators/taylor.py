@@ -6,7 +6,7 @@ import numpy as np
 
 from astroreg.estimators.fourier import FourierGrid, in_one_thread
 
-_LEAST_SHARE, _LARGEST_SHARE = 0.002, 0.4  # of a step that a taper holds back
+_LEAST_SHARE, _LARGEST_SHARE = 0.002, 0.7  # of a step that a taper holds back
 
 
 def taylor_peak(cross: np.ndarray, grid: FourierGrid) -> np.ndarray:
@@ -65,10 +65,10 @@ def released(step: np.ndarray, bend: np.ndarray, held: np.ndarray) -> tuple[np.n
     share : float
         The largest share that is held back, between 0.002 and 1.
     """
-    if not np.linalg.det(bend) > 0:
+    rest = bend - np.diag(held)
+    if not (np.linalg.eigvalsh(bend)[0] > 0 and np.linalg.eigvalsh(rest)[0] > 0):
         return step, 1.0
-    shares = np.linalg.solve(bend, np.diag(held))
-    share = float(np.abs(shares).max())
+    share = float(np.abs(np.linalg.solve(bend, np.diag(held))).max())
     if share > _LARGEST_SHARE:
         return step, 1.0
-    return np.linalg.solve(np.eye(2) - shares, step), max(share, _LEAST_SHARE)
+    return np.linalg.solve(rest, bend @ step), max(share, _LEAST_SHARE)

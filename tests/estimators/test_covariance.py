@@ -5,7 +5,12 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import ndimage
 
-from astroreg.estimators.covariance import correlation_length, empirical_scatter, sandwich
+from astroreg.estimators.covariance import (
+    correlation_length,
+    empirical_scatter,
+    sandwich,
+    scatter_of_parts,
+)
 from astroreg.estimators.fourier import FourierGrid
 
 SHAPE = (96, 90)
@@ -150,6 +155,17 @@ def test_scatter_by_loops(canvas, first, length):
         out[box] = term
     found = empirical_scatter(placed, length, FourierGrid(canvas), box)
     assert_allclose(found, scatter_by_loops(terms, length), rtol=1e-10, atol=1e-9)
+
+
+def test_parts_are_added_and_never_joined():
+    """Terms that do not vary, so that every pair across a border would be seen; noise that is white."""
+    rng = np.random.default_rng(12)
+    parts = [1 + 0.3 * rng.standard_normal((40, 44)) for _ in range(3)]
+    other = [np.linspace(-1, 1, 44) + 0.1 * rng.random((40, 44)) for _ in parts]
+    noise = list(rng.standard_normal((3, 40, 44)))
+    found = scatter_of_parts([parts, other], noise, [np.ones((40, 44), bool)] * 3)
+    expected = sum(scatter_by_loops(list(terms), 1) for terms in zip(parts, other))
+    assert_allclose(found, expected, rtol=1e-10, atol=1e-8)
 
 
 def test_scatter_of_a_periodic_image_wraps():

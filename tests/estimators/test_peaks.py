@@ -5,10 +5,11 @@ import pytest
 from numpy.testing import assert_allclose
 
 from astroreg.estimators.alignment import Aligner
+from astroreg.estimators.equations import curvature
 from astroreg.estimators.fourier import FourierGrid
 from astroreg.estimators.overlap import Plane, make_overlap
 from astroreg.estimators.peak import PeakStep
-from astroreg.estimators.taylor import taylor_peak
+from astroreg.estimators.taylor import released, taylor_peak
 from astroreg.estimators.upsampled import upsampled_peak
 from astroreg.simulation import simulate_pair
 
@@ -126,6 +127,63 @@ def test_equal_images_give_exactly_zero():
     cross = np.abs(grid.forward(a)) ** 2 + 0j
     assert (taylor_peak(cross, grid) == 0).all()
     assert (upsampled_peak(cross, grid, 1000) == 0).all()
+
+
+@pytest.mark.parametrize("moved", [(0.03, -0.02), (-0.1, 0.0), (0.2, 0.15)])
+def test_what_a_taper_holds_back_is_known(moved):
+    """A smooth sky under T = sin^2 along either axis, whose derivatives are written out."""
+    shape, beam = (64, 80), 3.0
+    grid = FourierGrid(shape)
+    sky = grid.forward(np.random.default_rng(4).standard_normal(shape)) * np.exp(-20 * beam**2 * grid.k2 / 2)
+    half = grid.phase(np.divide(moved, 2))
+    a, b = grid.inverse(sky * half.conj()), grid.inverse(sky * half)
+    angle = [np.pi * (np.arange(n) + 0.5) / n for n in shape]
+    rows, columns = (np.sin(t) ** 2 for t in angle)
+    taper = np.outer(rows, columns)
+    cross = grid.forward(taper * a).conj() * grid.forward(taper * b)
+    step = np.zeros(2)
+    for _ in range(5):
+        step = step + taylor_peak(cross * grid.phase(-step), grid)
+    # (T'^2 - T T'') / 2 for either axis; the other axis' taper is squared.
+    bends = [
+        0.5 * (np.pi / n) ** 2 * (np.sin(2 * t) ** 2 - 2 * np.sin(t) ** 2 * np.cos(2 * t))
+        for n, t in zip(shape, angle)
+    ]
+    held = np.array([(rows**2 @ (a * b)) @ bends[1], bends[0] @ (a * b) @ columns**2])
+    whole, share = released(step, curvature(grid, cross.real.copy())[0], held)
+    length = np.hypot(*moved)
+    # The peak is short of where the sky is by some hundredths; what is then left is of second order in the
+    # step over the sky's size, 3 pixels, as a share of that.
+    assert np.hypot(*(step - moved)) > 0.01 * length
+    assert np.hypot(*(whole - moved)) < share * length * (0.002 + (length / beam) ** 2)
+    assert 0.01 < share < 0.2
+
+
+def test_without_a_summit_nothing_is_known_of_what_is_held_back():
+    step = np.array([0.1, 0.2])
+    for bend, held in ((-np.eye(2) * [1, -1], [0, 0]), (np.eye(2), [0.8, 0.1])):
+        whole, share = released(step, bend, np.array(held))
+        assert_allclose(whole, step)
+        assert share == 1
+    # Nothing is held back without a taper; what is to come is never nothing.
+    whole, share = released(step, np.eye(2), np.zeros(2))
+    assert_allclose(whole, step)
+    assert share == 0.002
+
+
+@pytest.mark.parametrize("resolution", [0.0, 0.01])
+def test_one_pass_leads_to_the_peak_of_a_small_image(resolution, monkeypatch):
+    """From a fifth of a pixel away, half of which the taper holds back, one in a hundred is left."""
+    pair = simulate_pair((90, 100), shift=(3.2, -5.9), snr=100, index=2.5, fwhm=4, rng=3)
+    planes = [Plane(f.data, f.uncertainty.array**2) for f in (pair.reference, pair.image)]
+    there = peak_step(*planes, (3, -6), resolution)
+    there.solve()
+    monkeypatch.setattr("astroreg.estimators.peak._ITERATIONS", 1)
+    once = peak_step(*planes, (3, -6), resolution)
+    once.solve()
+    assert np.hypot(*there.aligner.fraction) > 0.2
+    # On samples either may be rounded to the next.
+    assert np.abs(once.aligner.fraction - there.aligner.fraction).max() < 0.002 + 1.01 * resolution
 
 
 @pytest.mark.parametrize(("side", "small"), [(1, True), (2, True), (3, False)])
