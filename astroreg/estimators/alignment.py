@@ -155,11 +155,6 @@ class Aligner:
         if not overlap.complete:
             self._guess()
 
-    @property
-    def images(self) -> tuple[np.ndarray, np.ndarray]:
-        """The reference and the image on the canvas as they stand, what they lack predicted."""
-        return self._a, self._b
-
     def _guess(self):
         """Fill both images where they have no pixel that is used with a first guess of the sky."""
         overlap = self.overlap

@@ -164,6 +164,7 @@ def scatter_of_parts(
             out[: shape[0], i * width : i * width + shape[1]] = part
         return out
 
+    # That of the first part, whose shape counts; the zeros around it are enough for any length.
     box = tuple(slice(0, n) for n in shape)
     length = correlation_length(grid.forward(laid_out(noise)), laid_out(usable), grid, box)
     return empirical_scatter([laid_out(t) for t in terms], length, grid, box)

@@ -49,7 +49,10 @@ def _shared_sums(array, block, axis):
 
 
 def block_sums(array: np.ndarray, block: float) -> np.ndarray:
-    """Return the sums over blocks, in double precision, left-over rows and columns dropped."""
+    """Return the sums over blocks, left-over rows and columns dropped.
+
+    In double precision, but for up to 16 rows of single precision, which are added in their own.
+    """
     if block % 1:
         return _shared_sums(_shared_sums(array, block, 0), block, 1)
     ny, nx = array.shape[0] // block, array.shape[1] // block

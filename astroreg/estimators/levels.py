@@ -42,7 +42,7 @@ def block_average(plane: Plane, block: int) -> Plane:
     Returns
     -------
     Plane
-        In double precision; the variance is one for all, that of the mean of a typical block, which is what a
+        Arrays of doubles; the variance is one for all, that of the mean of a typical block, which is what a
         search needs. A block half good is good.
     """
     if block == 1:

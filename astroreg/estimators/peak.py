@@ -32,7 +32,11 @@ _ENOUGH_TO_COME = 0.04  # of the rough error, where what is to come is known
 _KNOWN, _BENT = 0.02, 60.0
 _ALONG = ("ij,ij->j", "ij,ij->i")  # the axes over which sums along x and along y are taken
 _LEAST_TO_COME = 0.25  # of a step, whatever the ratio of two of them says
-_FALLEN = 0.05  # of the step before: a series that falls so fast has nearly come to its end
+# Of the step before, and of the error: a series that falls so fast has nearly come to its end.
+_FALLEN, _SMALL = 0.05, 0.2
+_CUBIC = 4.0  # times the third power of a step, pixels: how wrong a step to a peak that is no parabola may be
+_CLOSE = 5.0  # errors: images no farther apart have the residuals of the peak, and predict it
+_SAME = 20.0  # tolerances, where the noise is next to nothing
 _ALIGNED = 0.1  # pixels: nearer than this the filter, which serves the prediction of gaps here, stays
 
 # (cross-spectrum, grid) -> (x, y) of the correlation's peak
@@ -124,11 +128,12 @@ class PeakStep:
     def solve(self) -> tuple[Aligned, Tapered, float]:
         """Iterate until the peak stands at zero; return the images there and how far it may still be.
 
-        Where the overlap is wide the taper makes nothing of what is beyond its edges: the first guess serves.
+        The images are those before the last step, a few errors at most. Where the overlap is wide the taper
+        makes nothing of what is beyond its edges: the first guess serves.
         """
         aligner, grid = self.aligner, self.aligner.grid
         known_at = np.full(2, np.inf)
-        before, to_come = np.zeros(2), 1.0
+        before, to_come, steps = np.zeros(2), 1.0, [np.full(2, np.inf)]
         for _ in range(_ITERATIONS):
             aligned, fraction = aligner.align(), aligner.fraction
             share = self._noise()[2]
@@ -140,21 +145,20 @@ class PeakStep:
             step = np.clip(self.find_peak(cross, grid), -1, 1)
             # The taper stays where it is: what it holds back of a step is known, and gone at once.
             whole, pull = released(step, bend, self._held(tapered.powers))
+            error = self._rough_error(bend)
             if self.wide:
-                to_come = pull * self._wrong(float(np.abs(step).max()))
+                to_come = self._to_come_of_wide(pull, float(np.abs(step).max()))
             else:
-                fallen = (
-                    not self.aligner.overlap.has_holes
-                    and np.abs(whole).max() < _FALLEN * np.abs(before).max()
-                )
+                fallen = self._fallen(whole, before, error)
                 longer, before = carried_on(whole, before)
                 whole = longer * whole
                 to_come = _LEAST_TO_COME if fallen else self._to_come(longer, to_come)
             self._move_flux(aligned, share)
             aligner.fraction = aligner.fraction + whole
-            last = to_come * float(np.abs(step).max())
+            steps.append(step)
+            last = 0.0 if self._to_and_fro(*steps[-2:]) else to_come * float(np.abs(step).max())
             enough = _ENOUGH_TO_COME if self.wide else _ENOUGH
-            if last < max(self.tolerance, enough * self._rough_error(bend)):
+            if last < max(self.tolerance, enough * error) and self._near(steps, error):
                 break
             if not self.wide:
                 if np.abs(fraction - known_at).max() > _ALIGNED:
@@ -165,9 +169,10 @@ class PeakStep:
         aligner.fraction = self._on_samples(aligner.fraction)
         return aligned, tapered, last
 
-    def _wrong(self, length):
-        """Return how much of what the taper holds back of a step of that length may not be what is known."""
-        return min(max(_KNOWN, _BENT * length**2), 1.0) if self.aligner.highest else 1.0
+    def _to_come_of_wide(self, pull, length):
+        """Return what share of a step of some length may be wrong; the taper holds `pull` of it."""
+        wrong = min(max(_KNOWN, _BENT * length**2), 1.0) if self.aligner.highest else 1.0
+        return min(pull * wrong + _CUBIC * length**2, 1.0)
 
     def _to_come(self, longer, before):
         """Return what share of a step the steps after it may be, from that by which it was lengthened."""
@@ -175,6 +180,25 @@ class PeakStep:
             # Steps of few samples tell nothing of those to come: the end is where there is none.
             return 1.0
         return min(max(longer - 1, _LEAST_TO_COME), 1.0) if longer > 1 else before
+
+    def _fallen(self, step, before, error):
+        """Return whether a step is so small beside the last, and the error, that next to nothing follows."""
+        length = np.abs(step).max()
+        few = length < _FALLEN * np.abs(before).max() and length < _SMALL * error
+        return few and not self.aligner.overlap.has_holes
+
+    def _to_and_fro(self, before, step):
+        """Return whether the peak is between two samples, to which the steps lead in turn."""
+        one = 1.01 * self.resolution
+        return np.abs(before).max() <= one and np.abs(step).max() <= one and float(before @ step) < 0
+
+    def _near(self, steps, error):
+        """Return whether the images, or what was predicted from them, stood a few errors from the peak."""
+        # Equal images have nothing to be predicted better; on samples any step may be none.
+        before, length = (float(np.abs(step).max()) for step in steps[-2:])
+        if not self.wide and (self.resolution or length > self.tolerance):
+            length = before
+        return length < max(_SAME * self.tolerance, _CLOSE * error)
 
     def _centred(self, aligned, sky, share):
         """Return the level of the sky and the transform of the rest."""
@@ -234,7 +258,7 @@ class PeakStep:
                 aligner.background += (1 - factor) * (level - aligner.background)
             aligner.scale *= factor
 
-    def equations(self, aligned: Aligned, tapered: list[np.ndarray]) -> Equations:
+    def equations(self, aligned: Aligned, tapered: Tapered) -> Equations:
         """Return the equations that the peak at zero solves, for its errors.
 
         The derivative of the correlation of the tapered images T a and T b at zero is
