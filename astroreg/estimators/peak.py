@@ -36,6 +36,7 @@ _LEAST_TO_COME = 0.25  # of a step, whatever the ratio of two of them says
 _FALLEN, _SMALL = 0.05, 0.2
 _CUBIC = 4.0  # times the third power of a step, pixels: how wrong a step to a peak that is no parabola may be
 _CLOSE = 5.0  # errors: images no farther apart have the residuals of the peak, and predict it
+_ADDED = 5e-4  # to chi-squared, a pixel: less does not show
 _SAME = 20.0  # tolerances, where the noise is next to nothing
 _ALIGNED = 0.1  # pixels: nearer than this the filter, which serves the prediction of gaps here, stays
 
@@ -196,9 +197,13 @@ class PeakStep:
         """Return whether the images, or what was predicted from them, stood a few errors from the peak."""
         # Equal images have nothing to be predicted better; on samples any step may be none.
         before, length = (float(np.abs(step).max()) for step in steps[-2:])
-        if not self.wide and (self.resolution or length > self.tolerance):
+        close = _CLOSE
+        if self.wide:
+            # A step of so many errors adds their square to chi-squared.
+            close = max(close, np.sqrt(_ADDED * self.aligner.overlap.n_pixels))
+        elif self.resolution or length > self.tolerance:
             length = before
-        return length < max(_SAME * self.tolerance, _CLOSE * error)
+        return bool(length < max(_SAME * self.tolerance, close * error))
 
     def _centred(self, aligned, sky, share):
         """Return the level of the sky and the transform of the rest."""
